@@ -1,0 +1,11 @@
+//! A chat with a model, whichever it is: what is asked ([`request`]), what comes back ([`reply`]),
+//! the trait every model answers to ([`model`]), and a model with a script for tests ([`scripted`]).
+
+pub mod model;
+pub mod reply;
+pub mod request;
+pub mod scripted;
+
+pub use model::{ChatModel, Progress};
+pub use reply::{ChatError, Finish, Reply};
+pub use request::{ChatRequest, Generation, Media};

@@ -1,0 +1,49 @@
+//! What comes back.
+
+use serde::{Deserialize, Serialize};
+
+/// Why the model stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// It was done.
+    Stop,
+    /// The token limit cut it off.
+    Length,
+    /// The provider's filter stepped in.
+    ContentFilter,
+}
+
+/// One answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// What the model said.
+    pub text: String,
+    /// Why it stopped.
+    pub finish: Finish,
+    /// Tokens read, media included.
+    pub prompt_tokens: usize,
+    /// Tokens written.
+    pub completion_tokens: usize,
+}
+
+/// A chat that yielded no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum ChatError {
+    /// The model refused this input: asking again will not help.
+    #[error("request {id} cannot be answered: {reason}")]
+    Input {
+        /// The request's id.
+        id: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The model or the way to it failed.
+    #[error("request {id} failed: {reason}")]
+    Model {
+        /// The request's id.
+        id: String,
+        /// What happened.
+        reason: String,
+    },
+}

@@ -1,0 +1,24 @@
+//! The words of the field, in reading order: what can be harmful ([`taxonomy`]), what is asked
+//! ([`sample`]), what came back ([`outcome`], [`completion`], [`refusal`]), what it means
+//! ([`verdict`]) and what all of it adds up to ([`rates`], [`interval`], [`paired`]).
+//!
+//! Pure: no files, no network, no tensors.
+
+pub mod completion;
+pub mod interval;
+pub mod label;
+pub mod language;
+pub mod outcome;
+pub mod paired;
+pub mod rates;
+pub mod refusal;
+pub mod sample;
+pub mod taxonomy;
+pub mod verdict;
+
+pub use label::SafetyLabel;
+pub use language::Language;
+pub use outcome::Outcome;
+pub use sample::{Labels, Sample, Subset, VideoRef};
+pub use taxonomy::Taxonomy;
+pub use verdict::Verdict;
