@@ -1,1 +1,31 @@
-//! TODO
+//! VideoLLaMA3: frames and a question become an answer.
+//!
+//! In reading order: what a checkpoint says of itself ([`config`], [`names`], [`weights`]), how
+//! frames become patches and a conversation becomes tokens ([`processor`], [`template`],
+//! [`tokenizer`], [`sequence`]), the network (vision, projector, decoder, [`alarm`], joined in
+//! [`network`]), and text out of it ([`sampling`], [`generate`]).
+
+#![warn(missing_docs)]
+
+pub mod alarm;
+pub mod config;
+pub mod decoder;
+pub mod error;
+pub mod generate;
+pub mod names;
+pub mod network;
+mod ops;
+pub mod processor;
+mod projector;
+pub mod sampling;
+pub mod sequence;
+pub mod vision;
+pub mod weights;
+
+pub use alarm::Alarm;
+pub use config::Config;
+pub use error::{Error, Result};
+pub use network::VideoLlama3;
+pub use processor::{MediaKind, VisionInput};
+pub use sequence::Sequence;
+pub use weights::Weights;

@@ -1,0 +1,376 @@
+//! `config.json` in both layouts: the port's (`video_llama_3`, nested `text_config` and
+//! `vision_config`) and the original's (`videollama3_qwen2`, the language model's keys at the top
+//! and `vision_encoder_config` beside them).
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// Whose names and layout a checkpoint uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// `transformers`' port: `model.language_model.*`, `model.vision_model.*`, `model.projector.*`.
+    Port,
+    /// The original remote code: `model.*`, `model.vision_encoder.*`, `model.mm_projector.*`.
+    Original,
+}
+
+/// The Qwen2 decoder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextConfig {
+    /// Width, E.
+    pub hidden_size: usize,
+    /// Width inside the MLP.
+    pub intermediate_size: usize,
+    /// Blocks.
+    pub num_hidden_layers: usize,
+    /// Query heads, H.
+    pub num_attention_heads: usize,
+    /// Key and value heads; H is a multiple of it.
+    pub num_key_value_heads: usize,
+    /// Width of one head, D.
+    pub head_dim: usize,
+    /// Vocabulary, V.
+    pub vocab_size: usize,
+    /// Inside the root of RMSNorm.
+    pub rms_norm_eps: f64,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+    /// Longest sequence the model was made for, in tokens.
+    pub max_position_embeddings: usize,
+    /// Whether the output layer is the embedding table.
+    pub tie_word_embeddings: bool,
+}
+
+/// The vision encoder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VisionConfig {
+    /// Width, D.
+    pub hidden_size: usize,
+    /// Width inside the MLP.
+    pub intermediate_size: usize,
+    /// Blocks.
+    pub num_hidden_layers: usize,
+    /// Heads.
+    pub num_attention_heads: usize,
+    /// 3 for RGB.
+    pub num_channels: usize,
+    /// Side of a patch in pixels, P.
+    pub patch_size: usize,
+    /// Inside the root of LayerNorm.
+    pub layer_norm_eps: f64,
+    /// Base of the 2-D rotary frequencies.
+    pub rope_theta: f64,
+}
+
+/// A whole model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The decoder.
+    pub text: TextConfig,
+    /// The vision encoder.
+    pub vision: VisionConfig,
+    /// Stands for one vision token of an image in the prompt.
+    pub image_token_id: u32,
+    /// Stands for one vision token of a video; the original has one id for both.
+    pub video_token_id: u32,
+    /// Whose names and layout.
+    pub layout: Layout,
+}
+
+#[derive(Deserialize)]
+struct RawText {
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    num_key_value_heads: Option<usize>,
+    head_dim: Option<usize>,
+    vocab_size: usize,
+    #[serde(default = "rms_norm_eps")]
+    rms_norm_eps: f64,
+    rope_theta: Option<f64>,
+    rope_parameters: Option<RawRope>,
+    rope_scaling: Option<Value>,
+    #[serde(default = "max_position_embeddings")]
+    max_position_embeddings: usize,
+    tie_word_embeddings: Option<bool>,
+    hidden_act: Option<String>,
+    #[serde(default)]
+    use_sliding_window: bool,
+}
+
+fn rms_norm_eps() -> f64 {
+    1e-6
+}
+
+fn max_position_embeddings() -> usize {
+    32_768
+}
+
+#[derive(Deserialize)]
+struct RawRope {
+    rope_theta: Option<f64>,
+    rope_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawVision {
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    num_channels: Option<usize>,
+    patch_size: usize,
+    layer_norm_eps: Option<f64>,
+    hidden_act: Option<String>,
+    rope_parameters: Option<RawRope>,
+}
+
+impl Config {
+    /// Reads `config.json` of a checkpoint folder.
+    ///
+    /// # Errors
+    /// If the file is absent, is of another architecture, or asks for what this crate does not have.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join("config.json");
+        let text = std::fs::read_to_string(&path).map_err(|source| Error::File {
+            path: path.clone(),
+            source,
+        })?;
+        let value: Value = serde_json::from_str(&text).map_err(|error| Error::Checkpoint {
+            path: path.clone(),
+            reason: format!("not JSON: {error}"),
+        })?;
+        Self::from_json(&value).map_err(|reason| Error::Checkpoint { path, reason })
+    }
+
+    /// Reads either layout; the error says what is wrong.
+    pub(crate) fn from_json(value: &Value) -> std::result::Result<Self, String> {
+        let model_type = value
+            .get("model_type")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        match model_type {
+            "video_llama_3" => port(value),
+            "videollama3_qwen2" | "videollama3" => original(value),
+            other => Err(format!(
+                "model_type {other:?} is not a VideoLLaMA3 (video_llama_3 or videollama3_qwen2)"
+            )),
+        }
+    }
+
+    /// `config.json` in the port's layout, as `transformers` reads it.
+    pub fn to_port_json(&self) -> Value {
+        let (text, vision) = (&self.text, &self.vision);
+        serde_json::json!({
+            "architectures": ["VideoLlama3ForConditionalGeneration"],
+            "model_type": "video_llama_3",
+            "dtype": "float32",
+            "image_token_id": self.image_token_id,
+            "video_token_id": self.video_token_id,
+            "tie_word_embeddings": text.tie_word_embeddings,
+            "text_config": {
+                "model_type": "qwen2",
+                "hidden_size": text.hidden_size,
+                "intermediate_size": text.intermediate_size,
+                "num_hidden_layers": text.num_hidden_layers,
+                "num_attention_heads": text.num_attention_heads,
+                "num_key_value_heads": text.num_key_value_heads,
+                "head_dim": text.head_dim,
+                "vocab_size": text.vocab_size,
+                "rms_norm_eps": text.rms_norm_eps,
+                "rope_parameters": {"rope_type": "default", "rope_theta": text.rope_theta},
+                "max_position_embeddings": text.max_position_embeddings,
+                "tie_word_embeddings": text.tie_word_embeddings,
+                "hidden_act": "silu",
+            },
+            "vision_config": {
+                "model_type": "video_llama_3_vision",
+                "hidden_size": vision.hidden_size,
+                "intermediate_size": vision.intermediate_size,
+                "num_hidden_layers": vision.num_hidden_layers,
+                "num_attention_heads": vision.num_attention_heads,
+                "num_channels": vision.num_channels,
+                "patch_size": vision.patch_size,
+                "layer_norm_eps": vision.layer_norm_eps,
+                "hidden_act": "gelu_pytorch_tanh",
+                "rope_parameters": {"rope_type": "axial", "rope_theta": vision.rope_theta},
+            },
+        })
+    }
+}
+
+fn port(value: &Value) -> std::result::Result<Config, String> {
+    let section = |key: &str| {
+        value
+            .get(key)
+            .cloned()
+            .ok_or_else(|| format!("`{key}` is missing"))
+    };
+    let text: RawText =
+        serde_json::from_value(section("text_config")?).map_err(|e| format!("text_config: {e}"))?;
+    let vision: RawVision = serde_json::from_value(section("vision_config")?)
+        .map_err(|e| format!("vision_config: {e}"))?;
+    let tied = value
+        .get("tie_word_embeddings")
+        .and_then(Value::as_bool)
+        .unwrap_or(false)
+        || text.tie_word_embeddings.unwrap_or(false);
+    Ok(Config {
+        text: text.checked(tied)?,
+        vision: vision.checked()?,
+        image_token_id: id(value, "image_token_id")?.unwrap_or(151_655),
+        video_token_id: id(value, "video_token_id")?.unwrap_or(151_656),
+        layout: Layout::Port,
+    })
+}
+
+fn original(value: &Value) -> std::result::Result<Config, String> {
+    let text: RawText = serde_json::from_value(value.clone()).map_err(|e| e.to_string())?;
+    let vision = value
+        .get("vision_encoder_config")
+        .cloned()
+        .ok_or("`vision_encoder_config` is missing: the vision encoder's sizes are unknown")?;
+    let vision: RawVision =
+        serde_json::from_value(vision).map_err(|e| format!("vision_encoder_config: {e}"))?;
+    let projector = value
+        .get("mm_projector_type")
+        .and_then(Value::as_str)
+        .unwrap_or("mlp2x_gelu");
+    if projector != "mlp2x_gelu" {
+        return Err(format!(
+            "mm_projector_type {projector:?} is not supported, only mlp2x_gelu"
+        ));
+    }
+    let tied = text.tie_word_embeddings.unwrap_or(false);
+    let image = id(value, "image_token_index")?.unwrap_or(151_665);
+    Ok(Config {
+        text: text.checked(tied)?,
+        vision: vision.checked()?,
+        image_token_id: image,
+        video_token_id: image,
+        layout: Layout::Original,
+    })
+}
+
+fn id(value: &Value, key: &str) -> std::result::Result<Option<u32>, String> {
+    match value.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(found) => found
+            .as_u64()
+            .and_then(|id| u32::try_from(id).ok())
+            .map(Some)
+            .ok_or_else(|| format!("`{key}` is {found}, not a token id")),
+    }
+}
+
+fn positive(fields: &[(&str, usize)]) -> std::result::Result<(), String> {
+    match fields.iter().find(|(_, value)| *value == 0) {
+        Some((name, _)) => Err(format!("`{name}` is 0, it must be at least 1")),
+        None => Ok(()),
+    }
+}
+
+impl RawText {
+    fn checked(self, tie_word_embeddings: bool) -> std::result::Result<TextConfig, String> {
+        let kv = self.num_key_value_heads.unwrap_or(self.num_attention_heads);
+        positive(&[
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_attention_heads", self.num_attention_heads),
+            ("num_key_value_heads", kv),
+            ("vocab_size", self.vocab_size),
+        ])?;
+        if self.num_attention_heads % kv != 0 {
+            let heads = self.num_attention_heads;
+            return Err(format!(
+                "{heads} attention heads are not a multiple of {kv} key-value heads"
+            ));
+        }
+        let head_dim = self
+            .head_dim
+            .unwrap_or(self.hidden_size / self.num_attention_heads);
+        if head_dim == 0 || head_dim % 2 != 0 {
+            return Err(format!(
+                "head width {head_dim} is not an even number above 0, as RoPE needs"
+            ));
+        }
+        let rope_type = self
+            .rope_parameters
+            .as_ref()
+            .and_then(|rope| rope.rope_type.as_deref());
+        if !matches!(rope_type, None | Some("default"))
+            || self.rope_scaling.is_some_and(|v| !v.is_null())
+        {
+            return Err(format!(
+                "scaled RoPE ({rope_type:?}) is not supported, only the default"
+            ));
+        }
+        if self.use_sliding_window {
+            return Err("sliding-window attention is not supported".to_owned());
+        }
+        if !matches!(self.hidden_act.as_deref(), None | Some("silu")) {
+            return Err(format!(
+                "hidden_act {:?} is not supported, only silu",
+                self.hidden_act
+            ));
+        }
+        let rope_theta = self
+            .rope_parameters
+            .and_then(|rope| rope.rope_theta)
+            .or(self.rope_theta);
+        Ok(TextConfig {
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_hidden_layers: self.num_hidden_layers,
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: kv,
+            head_dim,
+            vocab_size: self.vocab_size,
+            rms_norm_eps: self.rms_norm_eps,
+            rope_theta: rope_theta.unwrap_or(10_000.0),
+            max_position_embeddings: self.max_position_embeddings,
+            tie_word_embeddings,
+        })
+    }
+}
+
+impl RawVision {
+    fn checked(self) -> std::result::Result<VisionConfig, String> {
+        positive(&[
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_attention_heads", self.num_attention_heads),
+            ("patch_size", self.patch_size),
+        ])?;
+        let (width, heads) = (self.hidden_size, self.num_attention_heads);
+        if width % heads != 0 || (width / heads) % 4 != 0 {
+            return Err(format!(
+                "vision width {width} over {heads} heads does not give a multiple of 4, as 2-D RoPE needs"
+            ));
+        }
+        if !matches!(self.hidden_act.as_deref(), None | Some("gelu_pytorch_tanh")) {
+            return Err(format!(
+                "vision hidden_act {:?} is not supported, only gelu_pytorch_tanh",
+                self.hidden_act
+            ));
+        }
+        Ok(VisionConfig {
+            hidden_size: width,
+            intermediate_size: self.intermediate_size,
+            num_hidden_layers: self.num_hidden_layers,
+            num_attention_heads: heads,
+            num_channels: self.num_channels.unwrap_or(3),
+            patch_size: self.patch_size,
+            layer_norm_eps: self.layer_norm_eps.unwrap_or(1e-6),
+            rope_theta: self
+                .rope_parameters
+                .and_then(|rope| rope.rope_theta)
+                .unwrap_or(10_000.0),
+        })
+    }
+}
