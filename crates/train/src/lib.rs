@@ -1,1 +1,27 @@
-//! TODO
+//! Batches to better weights, in reading order: what a run is asked to do ([`recipe`]), the samples
+//! it learns from ([`data`]) and in which order ([`order`]), what is minimised ([`loss`]), how one
+//! optimizer step is computed ([`step`]: micro-batches to [`gradient`]s) and taken ([`groups`],
+//! [`schedule`], [`optimizer`]), what is written down ([`events`], [`checkpoint`]) and the loop
+//! around all of it ([`run`]). [`stages`] join these to the model.
+//!
+//! Same recipe, same data, same starting weights: same bytes, also after `kill -9` and resumption.
+
+//pub mod checkpoint;
+pub mod error;
+//pub mod events;
+pub mod gradient;
+pub mod groups;
+pub mod loss;
+pub mod optimizer;
+pub mod order;
+pub mod recipe;
+//pub mod run;
+pub mod schedule;
+//pub mod step;
+
+pub use error::{BoxError, Error};
+
+use std::collections::BTreeMap;
+
+/// Trainable tensors by the name that they have in the checkpoint.
+pub type Parameters = BTreeMap<String, candle_core::Var>;

@@ -1,0 +1,169 @@
+//! What can go wrong, in one type.
+
+use std::path::PathBuf;
+
+/// A failure of code that this crate calls without knowing it: a stage's model, data or saver.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The one error type of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The recipe is not TOML, or has an unknown key or a value of the wrong type.
+    #[error("recipe cannot be read")]
+    RecipeSyntax(#[source] toml::de::Error),
+    /// A key of the recipe has a value that makes no sense.
+    #[error("recipe key `{key}` is {value}: {remedy}")]
+    Recipe {
+        /// Path of the key, with dots.
+        key: String,
+        /// What it says now.
+        value: String,
+        /// What it should say.
+        remedy: &'static str,
+    },
+    /// A pattern of the recipe names no parameter, most likely a typing error.
+    #[error(
+        "recipe key `{key}` has the pattern `{pattern}`, which matches none of the {count} parameters (the first is `{first}`)"
+    )]
+    UnmatchedPattern {
+        /// Path of the key, with dots.
+        key: String,
+        /// The pattern.
+        pattern: String,
+        /// How many parameters there are.
+        count: usize,
+        /// One of them, as an example of how they are called.
+        first: String,
+    },
+    /// Lines of a data file that cannot be used.
+    #[error("{path} has {count} bad lines: {first}", path = path.display())]
+    BadLines {
+        /// The file.
+        path: PathBuf,
+        /// How many.
+        count: usize,
+        /// The first few with their numbers and reasons.
+        first: String,
+    },
+    /// There is nothing to learn from.
+    #[error("no sample to train on: {remedy}")]
+    NoSamples {
+        /// What to change.
+        remedy: &'static str,
+    },
+    /// The loss is NaN or infinite; the weights are those before this step.
+    #[error(
+        "loss is {loss} at step {step}, samples {samples}: lower the learning rate or look at these samples",
+        samples = samples.join(", ")
+    )]
+    NonFiniteLoss {
+        /// Counted from 1.
+        step: usize,
+        /// The value.
+        loss: f32,
+        /// Ids of the micro-batch that gave it.
+        samples: Vec<String>,
+    },
+    /// The gradient is NaN or infinite; the weights are those before this step.
+    #[error(
+        "gradient of `{parameter}` is not finite at step {step}, samples {samples}: lower the learning rate or look at these samples",
+        samples = samples.join(", ")
+    )]
+    NonFiniteGradient {
+        /// Counted from 1.
+        step: usize,
+        /// The first such parameter by name.
+        parameter: String,
+        /// Ids of all samples of the step.
+        samples: Vec<String>,
+    },
+    /// The stage failed to compute a loss.
+    #[error("no loss at step {step}, samples {samples}", samples = samples.join(", "))]
+    Objective {
+        /// Counted from 1.
+        step: usize,
+        /// Ids of the micro-batch.
+        samples: Vec<String>,
+        /// What the stage says.
+        #[source]
+        source: BoxError,
+    },
+    /// The stage failed to write its weights.
+    #[error("weights cannot be saved to {path}", path = path.display())]
+    Save {
+        /// The folder.
+        path: PathBuf,
+        /// What the stage says.
+        #[source]
+        source: BoxError,
+    },
+    /// A file or folder cannot be read or written.
+    #[error("cannot {doing} {path}", path = path.display())]
+    Io {
+        /// A verb.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file of a run does not say what it should.
+    #[error("{path}: {problem}", path = path.display())]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
+    /// The folder holds a run that was asked to do something else.
+    #[error(
+        "{path} belongs to another run: {differences}; use another folder, or the same settings",
+        path = path.display(),
+        differences = differences.join(", ")
+    )]
+    OtherRun {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Each as `key: then → now`.
+        differences: Vec<String>,
+    },
+    /// A tensor operation failed.
+    #[error("tensor operation failed while {doing}")]
+    Tensor {
+        /// What was going on.
+        doing: String,
+        /// What the tensor library says.
+        #[source]
+        source: candle_core::Error,
+    },
+}
+
+/// Says what was going on when a tensor operation failed.
+pub(crate) trait Doing<T> {
+    fn doing(self, what: impl Into<String>) -> Result<T, Error>;
+}
+
+impl<T> Doing<T> for candle_core::Result<T> {
+    fn doing(self, what: impl Into<String>) -> Result<T, Error> {
+        self.map_err(|source| Error::Tensor {
+            doing: what.into(),
+            source,
+        })
+    }
+}
+
+/// Says which file it was.
+pub(crate) trait At<T> {
+    fn at(self, doing: &'static str, path: &std::path::Path) -> Result<T, Error>;
+}
+
+impl<T> At<T> for std::io::Result<T> {
+    fn at(self, doing: &'static str, path: &std::path::Path) -> Result<T, Error> {
+        self.map_err(|source| Error::Io {
+            doing,
+            path: path.to_owned(),
+            source,
+        })
+    }
+}

@@ -1,0 +1,4 @@
+//! What is minimised, one loss a file. Each is divided by a count over the whole optimizer step, so
+//! that the losses of micro-batches add up to the loss of one big batch.
+
+pub mod next_token;
