@@ -4,6 +4,8 @@
 //!
 //! Videos are hostile input: every file is read by an `ffmpeg` child process with limits.
 
+#![warn(missing_docs)]
+
 pub mod cache;
 pub mod decode;
 pub mod error;
@@ -13,7 +15,7 @@ pub mod probe;
 pub mod resize;
 pub mod sampling;
 
-pub use decode::{Decoder, FrameSize};
+pub use decode::{Decoder, FrameSize, Limits};
 pub use error::Error;
 pub use frame::{Clip, Frame, Seconds};
 pub use sampling::Sampling;

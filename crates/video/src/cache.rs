@@ -1,0 +1,4 @@
+//! Decoded clips on disk.
+/// A folder of decoded clips.
+#[derive(Clone, Debug)]
+pub struct Cache {}
