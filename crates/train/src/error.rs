@@ -97,6 +97,15 @@ pub enum Error {
         #[source]
         source: BoxError,
     },
+    /// The stage failed to read its weights back.
+    #[error("weights cannot be restored from {path}", path = path.display())]
+    Restore {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What the stage says.
+        #[source]
+        source: BoxError,
+    },
     /// A file or folder cannot be read or written.
     #[error("cannot {doing} {path}", path = path.display())]
     Io {
@@ -128,6 +137,9 @@ pub enum Error {
         /// Each as `key: then → now`.
         differences: Vec<String>,
     },
+    /// The system gives no more threads.
+    #[error("threads cannot be started: {0}")]
+    Threads(String),
     /// A tensor operation failed.
     #[error("tensor operation failed while {doing}")]
     Tensor {

@@ -6,18 +6,18 @@
 //!
 //! Same recipe, same data, same starting weights: same bytes, also after `kill -9` and resumption.
 
-//pub mod checkpoint;
+pub mod checkpoint;
 pub mod error;
-//pub mod events;
+pub mod events;
 pub mod gradient;
 pub mod groups;
 pub mod loss;
 pub mod optimizer;
 pub mod order;
 pub mod recipe;
-//pub mod run;
+pub mod run;
 pub mod schedule;
-//pub mod step;
+pub mod step;
 
 pub use error::{BoxError, Error};
 

@@ -50,8 +50,13 @@ impl Order<'_> {
         if self.window < 2 {
             return self.cut(&drawn);
         }
+        let window = match self.batch {
+            // Else each window would end with a small micro-batch.
+            Batch::Samples(most) => self.window.next_multiple_of(most),
+            Batch::Tokens(_) => self.window,
+        };
         let mut batches = Vec::new();
-        for window in drawn.chunks_mut(self.window) {
+        for window in drawn.chunks_mut(window) {
             window.sort_by_key(|&sample| self.lengths[sample]);
             batches.extend(self.cut(window));
         }

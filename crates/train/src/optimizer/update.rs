@@ -34,7 +34,7 @@ impl Update {
                 .map(Var::as_tensor)
                 .into_iter()
                 .chain([gradient])
-                .all(|t| t.is_contiguous());
+                .all(Tensor::is_contiguous);
         if !in_place {
             return self.apply_as_tensors(parameter, gradient, moments);
         }
