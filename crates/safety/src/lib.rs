@@ -4,7 +4,10 @@
 //!
 //! Pure: no files, no network, no tensors.
 
+#![warn(missing_docs)]
+
 pub mod completion;
+pub mod error;
 pub mod interval;
 pub mod label;
 pub mod language;
@@ -16,9 +19,12 @@ pub mod sample;
 pub mod taxonomy;
 pub mod verdict;
 
+pub use completion::Completion;
+pub use error::Error;
 pub use label::SafetyLabel;
 pub use language::Language;
-pub use outcome::Outcome;
+pub use outcome::{Ending, Outcome};
+pub use rates::Rate;
 pub use sample::{Labels, Sample, Subset, VideoRef};
 pub use taxonomy::Taxonomy;
 pub use verdict::Verdict;
