@@ -1,0 +1,440 @@
+//! The network against `transformers` on tiny random checkpoints; see `goldens/README.md`.
+
+// B prompts, S sequence, E width, V vocabulary
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use model::generate::{Flow, Generation};
+use model::sampling::Sampling;
+use model::sequence::AlarmPositions;
+use model::{Alarm, Config, MediaKind, Sequence, VideoLlama3, VisionInput};
+use serde_json::Value;
+
+/// Largest difference allowed, relative to the largest value of the golden.
+const TOLERANCE: f32 = 1e-4;
+
+fn goldens() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens")
+}
+
+#[track_caller]
+fn assert_close(what: &str, got: &Tensor, want: &Tensor) {
+    assert_eq!(got.dims(), want.dims(), "{what}");
+    let flat = |x: &Tensor| {
+        x.to_dtype(DType::F32)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap()
+    };
+    let (got, want) = (flat(got), flat(want));
+    let scale = want.iter().fold(0f32, |max, x| max.max(x.abs()));
+    let error = got
+        .iter()
+        .zip(&want)
+        .fold(0f32, |max, (a, b)| max.max((a - b).abs()));
+    assert!(
+        error <= TOLERANCE * scale,
+        "{what}: off by {error} on a scale of {scale}"
+    );
+}
+
+/// One case: a batch of prompts with what the reference made of it.
+struct Case {
+    json: Value,
+    tensors: HashMap<String, Tensor>,
+    network: VideoLlama3,
+}
+
+impl Case {
+    fn open(folder: &str, case: &str) -> Self {
+        let root = goldens();
+        let json = std::fs::read_to_string(root.join(folder).join(format!("{case}.json"))).unwrap();
+        let load = |folder: &str| {
+            let path = root.join(folder).join(format!("{case}.safetensors"));
+            candle_core::safetensors::load(path, &Device::Cpu).unwrap()
+        };
+        // The alarm cases are the sharded ones with alarm tokens: same patches.
+        let mut tensors = if folder == "alarm" {
+            load("sharded")
+        } else {
+            HashMap::new()
+        };
+        tensors.extend(load(folder));
+        let network = if folder == "alarm" {
+            let checkpoint = root.join("sharded/checkpoint");
+            let config = Config::open(&checkpoint).unwrap();
+            let weights =
+                model::Weights::open(&checkpoint, &config, DType::F32, &Device::Cpu).unwrap();
+            let width = config.text.hidden_size;
+            let alarm = Alarm::open(&root.join(folder), width, DType::F32, &Device::Cpu).unwrap();
+            VideoLlama3::new(config, &weights, alarm).unwrap()
+        } else {
+            VideoLlama3::open(
+                &root.join(folder).join("checkpoint"),
+                DType::F32,
+                &Device::Cpu,
+            )
+            .unwrap()
+        };
+        Self {
+            json: serde_json::from_str(&json).unwrap(),
+            tensors,
+            network,
+        }
+    }
+
+    fn prompts(&self) -> &[Value] {
+        self.json["prompts"].as_array().unwrap()
+    }
+
+    /// The vision inputs of the batch by the golden's names, patches from the golden's bytes.
+    fn vision(&self, folder: &str) -> Vec<(String, VisionInput)> {
+        let of = |entry: &Value| {
+            let name = entry["name"].as_str().unwrap().to_owned();
+            let size = |value: &Value| value.as_u64().unwrap() as usize;
+            let grid: Vec<usize> = entry["grid"].as_array().unwrap().iter().map(size).collect();
+            let pixels = self.tensors[&format!("{name}.pixels")]
+                .flatten_all()
+                .unwrap()
+                .to_vec1::<u8>()
+                .unwrap();
+            let original = |x: u8| ((f64::from(x) * (1.0 / 255.0)) as f32 - 0.5) / 0.5;
+            let port = |x: u8| (f32::from(x) - 127.5) / 127.5;
+            let input = VisionInput {
+                kind: if grid[0] > 1 || name.starts_with("video") {
+                    MediaKind::Video
+                } else {
+                    MediaKind::Image
+                },
+                pixel_values: pixels
+                    .into_iter()
+                    .map(|x| {
+                        if folder == "original" {
+                            original(x)
+                        } else {
+                            port(x)
+                        }
+                    })
+                    .collect(),
+                patch_dim: 588,
+                grid: [grid[0], grid[1], grid[2]],
+                merge: size(&entry["merge"]),
+                keep: entry["keep"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|keep| keep.as_u64() == Some(1))
+                    .collect(),
+            };
+            (name, input)
+        };
+        self.json["vision"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(of)
+            .collect()
+    }
+
+    /// The sequence of each prompt with the vision inputs that it shows, in order.
+    fn sequences(&self, folder: &str) -> Vec<(Sequence, Vec<VisionInput>)> {
+        let mut all = self.vision(folder);
+        let ids = [
+            self.network.config().image_token_id,
+            self.network.config().video_token_id,
+        ];
+        let of = |prompt: &Value| {
+            let input_ids: Vec<u32> = prompt["input_ids"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|id| id.as_u64().unwrap() as u32)
+                .collect();
+            let mut places = (0..input_ids.len()).filter(|&i| ids.contains(&input_ids[i]));
+            let mut vision = Vec::new();
+            let mut media = Vec::new();
+            for medium in prompt["media"].as_array().unwrap() {
+                let kind = medium["kind"].as_str().unwrap();
+                let next = all
+                    .iter()
+                    .position(|(name, _)| name.starts_with(kind) || name.starts_with("medium"));
+                let (_, input) = all.remove(next.unwrap());
+                let taken: Vec<usize> = places.by_ref().take(input.tokens_after()).collect();
+                assert_eq!(taken.len(), input.tokens_after());
+                vision.push(runs(&taken));
+                media.push(input);
+            }
+            let alarm = self.json.get("alarm").map(|alarm| AlarmPositions {
+                visual: alarm["visual"].as_u64().unwrap() as usize,
+                textual: alarm["textual"].as_u64().unwrap() as usize,
+            });
+            (
+                Sequence {
+                    prompt: String::new(),
+                    input_ids,
+                    vision,
+                    alarm,
+                    labels: None,
+                },
+                media,
+            )
+        };
+        self.prompts().iter().map(of).collect()
+    }
+
+    fn embeddings(&self, folder: &str) -> Vec<Tensor> {
+        self.sequences(folder)
+            .iter()
+            .map(|(sequence, media)| {
+                let features: Vec<Tensor> = media
+                    .iter()
+                    .map(|input| self.network.features(input).unwrap())
+                    .collect();
+                self.network.embed(sequence, &features).unwrap()
+            })
+            .collect()
+    }
+}
+
+/// Runs of consecutive positions.
+fn runs(places: &[usize]) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for &place in places {
+        match runs.last_mut() {
+            Some(run) if run.end == place => run.end += 1,
+            _ => runs.push(place..place + 1),
+        }
+    }
+    runs
+}
+
+fn greedy(max_tokens: usize) -> Generation {
+    Generation {
+        max_tokens,
+        sampling: Sampling::GREEDY,
+        seed: 0,
+        stop_tokens: Vec::new(),
+    }
+}
+
+/// Features, hidden states, logits and greedy tokens of every prompt of a case, alone.
+#[track_caller]
+fn check(folder: &str, name: &str) {
+    let case = Case::open(folder, name);
+    for (name, input) in case.vision(folder) {
+        let Some(want) = case.tensors.get(&format!("{name}.features")) else {
+            continue;
+        };
+        let got = case.network.features(&input).unwrap();
+        let kept: Vec<u32> = (0u32..)
+            .zip(&input.keep)
+            .filter_map(|(i, keep)| keep.then_some(i))
+            .collect();
+        let want = if want.dim(0).unwrap() == kept.len() {
+            want.clone()
+        } else {
+            let count = kept.len();
+            want.index_select(&Tensor::from_vec(kept, count, &Device::Cpu).unwrap(), 0)
+                .unwrap()
+        };
+        assert_close(&format!("{name}.features"), &got, &want);
+    }
+    let embeddings = case.embeddings(folder);
+    for (row, (embedding, prompt)) in embeddings.iter().zip(case.prompts()).enumerate() {
+        let length = embedding.dim(0).unwrap();
+        let hidden = case
+            .network
+            .hidden(&embedding.unsqueeze(0).unwrap(), None, None)
+            .unwrap();
+        let want = case.tensors["hidden"].get(row).unwrap();
+        let padding = want.dim(0).unwrap() - length;
+        assert_close(
+            "hidden",
+            &hidden.squeeze(0).unwrap(),
+            &want.narrow(0, padding, length).unwrap(),
+        );
+
+        let logits = case.network.logits(&hidden).unwrap().squeeze(0).unwrap();
+        let want = case.tensors["logits"].get(row).unwrap();
+        let count = want.dim(0).unwrap();
+        assert_close(
+            "logits",
+            &logits.narrow(0, length - count, count).unwrap(),
+            &want,
+        );
+
+        if let Some(want) = prompt["generated"].as_array() {
+            let want: Vec<u32> = want.iter().map(|id| id.as_u64().unwrap() as u32).collect();
+            let got = case
+                .network
+                .generate(
+                    std::slice::from_ref(embedding),
+                    &greedy(want.len()),
+                    &mut |_, _| Flow::Continue,
+                )
+                .unwrap();
+            assert_eq!(got[0].tokens, want, "greedy tokens");
+        }
+    }
+}
+
+macro_rules! cases {
+    ($($test:ident: $folder:literal / $case:literal),+ $(,)?) => {
+        $(#[test] fn $test() { check($folder, $case); })+
+    };
+}
+
+cases! {
+    one_image: "grouped" / "image",
+    several_images_of_odd_shapes: "grouped" / "images",
+    a_video_with_dropped_tokens: "grouped" / "video",
+    a_video_that_stands_still: "grouped" / "still",
+    images_and_videos_over_several_turns: "grouped" / "mixed",
+    text_only: "grouped" / "text",
+    a_batch_of_prompts: "grouped" / "batch",
+    explicit_head_width_image: "heads" / "image",
+    explicit_head_width_video: "heads" / "still",
+    explicit_head_width_text: "heads" / "text",
+    explicit_head_width_batch: "heads" / "batch",
+    sharded_untied_image: "sharded" / "image",
+    sharded_untied_video: "sharded" / "video",
+    sharded_untied_text: "sharded" / "text",
+    weights_in_bf16_image: "half" / "image",
+    weights_in_bf16_video: "half" / "video",
+    weights_in_bf16_mixed: "half" / "mixed",
+    weights_in_bf16_text: "half" / "text",
+    original_image: "original" / "image",
+    original_images: "original" / "images",
+    original_video: "original" / "video",
+    original_still: "original" / "still",
+    original_mixed: "original" / "mixed",
+    original_text: "original" / "text",
+    alarm_image: "alarm" / "image",
+    alarm_video: "alarm" / "video",
+    alarm_mixed: "alarm" / "mixed",
+    alarm_text: "alarm" / "text",
+}
+
+/// A padded batch gives each prompt what it gets alone.
+#[track_caller]
+fn check_batch(folder: &str) {
+    let case = Case::open(folder, "batch");
+    let embeddings = case.embeddings(folder);
+    assert!(
+        embeddings[0].dim(0).unwrap() != embeddings[1].dim(0).unwrap(),
+        "the batch must need padding"
+    );
+    let together = case
+        .network
+        .generate(&embeddings, &greedy(16), &mut |_, _| Flow::Continue)
+        .unwrap();
+    for (embedding, row) in embeddings.iter().zip(&together) {
+        let alone = case
+            .network
+            .generate(std::slice::from_ref(embedding), &greedy(16), &mut |_, _| {
+                Flow::Continue
+            })
+            .unwrap();
+        assert_eq!(&alone[0], row);
+    }
+    let longest = embeddings.iter().map(|e| e.dim(0).unwrap()).max().unwrap();
+    let starts: Vec<usize> = embeddings
+        .iter()
+        .map(|e| longest - e.dim(0).unwrap())
+        .collect();
+    let rows: Vec<Tensor> = embeddings
+        .iter()
+        .zip(&starts)
+        .map(|(e, &pad)| e.pad_with_zeros(0, pad, 0).unwrap())
+        .collect();
+    let padding = model::decoder::LeftPadding(starts.clone());
+    let hidden = case
+        .network
+        .hidden(&Tensor::stack(&rows, 0).unwrap(), Some(&padding), None)
+        .unwrap();
+    for (row, start) in starts.into_iter().enumerate() {
+        let part = |x: &Tensor| {
+            x.get(row)
+                .unwrap()
+                .narrow(0, start, longest - start)
+                .unwrap()
+        };
+        assert_close(
+            "hidden in a batch",
+            &part(&hidden),
+            &part(&case.tensors["hidden"]),
+        );
+    }
+}
+
+#[test]
+fn a_batch_equals_its_prompts_alone() {
+    check_batch("grouped");
+}
+
+#[test]
+fn a_batch_equals_its_prompts_alone_with_explicit_head_width() {
+    check_batch("heads");
+}
+
+#[test]
+fn cached_steps_equal_one_pass() {
+    let case = Case::open("grouped", "mixed");
+    let embedding = case.embeddings("grouped").remove(0).unsqueeze(0).unwrap();
+    let length = embedding.dim(1).unwrap();
+    let whole = case.network.hidden(&embedding, None, None).unwrap();
+    let mut cache = case.network.cache(8);
+    let mut parts = Vec::new();
+    let mut done = 0;
+    for count in [length - 7, 4, 1, 1, 1] {
+        let part = embedding.narrow(1, done, count).unwrap();
+        parts.push(case.network.hidden(&part, None, Some(&mut cache)).unwrap());
+        done += count;
+    }
+    assert_eq!(cache.len(), length);
+    assert_close("cached", &Tensor::cat(&parts, 1).unwrap(), &whole);
+}
+
+#[track_caller]
+fn check_alarm(name: &str) {
+    let case = Case::open("alarm", name);
+    let embedding = case.embeddings("alarm").remove(0).unsqueeze(0).unwrap();
+    let (sequence, _) = case.sequences("alarm").remove(0);
+    let hidden = case.network.hidden(&embedding, None, None).unwrap();
+    let positions = sequence.alarm.unwrap();
+    let alarm = case.network.alarm().unwrap();
+    let got = alarm
+        .scores(&hidden, positions.visual, positions.textual)
+        .unwrap()
+        .unwrap();
+    let want = &case.json["scores"];
+    for (got, want) in [
+        (got.visual, &want["visual"]),
+        (got.textual, &want["textual"]),
+    ] {
+        assert!(
+            (f64::from(got) - want.as_f64().unwrap()).abs() < 1e-4,
+            "{got} is not {want}"
+        );
+    }
+}
+
+#[test]
+fn alarm_heads_of_a_video() {
+    check_alarm("video");
+}
+
+#[test]
+fn alarm_heads_of_an_image() {
+    check_alarm("image");
+}
+
+#[test]
+fn alarm_heads_of_a_text() {
+    check_alarm("text");
+}
