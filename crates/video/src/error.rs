@@ -29,7 +29,7 @@ pub enum Error {
         /// The file asked for.
         path: PathBuf,
     },
-    /// The file is larger than [`crate::decode::Limits::file_bytes`].
+    /// The file is larger than [`crate::Limits::file_bytes`].
     #[error("{} has {bytes} bytes, the limit is {limit}", path.display())]
     TooBig {
         /// The file asked for.
@@ -69,7 +69,7 @@ pub enum Error {
         /// The decoder's last lines; may be empty.
         said: String,
     },
-    /// Decoding took longer than [`crate::decode::Limits::deadline`] and was ended.
+    /// Decoding took longer than [`crate::Limits::deadline`] and was ended.
     #[error("{} took longer than {} s to decode", path.display(), limit.as_secs_f64())]
     Deadline {
         /// The file asked for.
@@ -77,7 +77,7 @@ pub enum Error {
         /// The limit it broke.
         limit: Duration,
     },
-    /// A frame has more pixels than [`crate::decode::Limits::frame_pixels`].
+    /// A frame has more pixels than [`crate::Limits::frame_pixels`].
     #[error("{} has frames of {width}x{height}, the limit is {limit} pixels", path.display())]
     Pixels {
         /// The file asked for.
@@ -89,7 +89,7 @@ pub enum Error {
         /// The limit it broke.
         limit: u64,
     },
-    /// More frames were asked for than [`crate::decode::Limits::frames`].
+    /// More frames were asked for than [`crate::Limits::frames`].
     #[error("{} gives more than {limit} frames: sample fewer", path.display())]
     Frames {
         /// The file asked for.
@@ -97,7 +97,7 @@ pub enum Error {
         /// The limit it broke.
         limit: usize,
     },
-    /// The frames together are larger than [`crate::decode::Limits::output_bytes`].
+    /// The frames together are larger than [`crate::Limits::output_bytes`].
     #[error("{} gives more than {limit} bytes of frames: sample fewer or smaller ones", path.display())]
     Output {
         /// The file asked for.

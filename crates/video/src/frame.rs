@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::hash;
+
 /// A time or a length in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -20,11 +22,20 @@ pub struct Frame {
     pub seconds: Seconds,
 }
 
+impl Frame {
+    /// SHA-256 of [`Frame::rgb`], lower-case hexadecimal: what `hashlib.sha256(array.tobytes())`
+    /// gives for the frame as a NumPy array of shape `[height, width, 3]`.
+    pub fn sha256(&self) -> String {
+        hash::bytes(&self.rgb)
+    }
+}
+
 /// The frames sampled from one file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Clip {
     /// In the order of time; at least one, all of one size.
     pub frames: Vec<Frame>,
-    /// Of the source file's bytes, lower-case hexadecimal.
+    /// Of the source file's bytes, lower-case hexadecimal; of a folder see
+    /// [`crate::Decoder::folder`].
     pub source_sha256: String,
 }

@@ -103,20 +103,38 @@ pub fn linspace(total: usize, count: usize) -> Vec<usize> {
 
 /// The indices that the port picks: `n = total / video_fps * fps` brought into
 /// `min_frames ..= max_frames` and below `total`, rounded down; then
-/// `torch.arange(0, total, total / n).int()`.
+/// `torch.arange(0, total, total / n).int()`, bit for bit.
 ///
-/// As in the reference, a quotient that floating point rounds down yields one index more than `n`.
-/// Empty if `total` is 0 or `n` comes out as 0.
+/// For some counts rounding makes the reference ask for frame `total`, which no video has; that one
+/// is left out. Empty if `n` comes out as 0.
 pub fn transformers_indices(total: usize, video_fps: f64, rule: TransformersRule) -> Vec<usize> {
     let cap = rule.max_frames.min(total) as f64;
     let wanted = total as f64 / video_fps * rule.fps;
     let n = wanted.max(rule.min_frames as f64).min(cap).floor();
-    if total == 0 || n < 1.0 {
+    if n.is_nan() || n < 1.0 {
         return Vec::new();
     }
-    let step = total as f64 / n;
-    let count = (total as f64 / step).ceil() as usize;
-    (0..count).map(|i| (i as f64 * step) as usize).collect()
+    let indices = torch_arange(total as f64, total as f64 / n);
+    indices.into_iter().map(|at| at as usize).filter(|&at| at < total).collect()
+}
+
+/// `torch.arange(0, end, step)` in f32 as the x86 kernel computes it: in blocks of eight the first
+/// value is rounded, the others are counted from it in f64; what is left after the last two blocks
+/// is computed one by one.
+fn torch_arange(end: f64, step: f64) -> Vec<f32> {
+    const LANES: usize = 8;
+    let count = (end / step).ceil() as usize;
+    let in_blocks = count - count % (2 * LANES);
+    (0..count)
+        .map(|i| {
+            if i < in_blocks {
+                let first = ((i - i % LANES) as f64 * step) as f32;
+                (f64::from(first) + (i % LANES) as f64 * step) as f32
+            } else {
+                (i as f64 * step) as f32
+            }
+        })
+        .collect()
 }
 
 /// The numbers of [`Sampling::Transformers`].
