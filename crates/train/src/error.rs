@@ -51,6 +51,12 @@ pub enum Error {
         /// What to change.
         remedy: &'static str,
     },
+    /// A sample without any token to predict.
+    #[error("sample {id} has no target token: give it an answer, or leave it out")]
+    NoTarget {
+        /// Which.
+        id: String,
+    },
     /// The loss is NaN or infinite; the weights are those before this step.
     #[error(
         "loss is {loss} at step {step}, samples {samples}: lower the learning rate or look at these samples",

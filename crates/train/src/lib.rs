@@ -2,13 +2,15 @@
 //! it learns from ([`data`]) and in which order ([`order`]), what is minimised ([`loss`]), how one
 //! optimizer step is computed ([`step`]: micro-batches to [`gradient`]s) and taken ([`groups`],
 //! [`schedule`], [`optimizer`]), what is written down ([`events`], [`checkpoint`]) and the loop
-//! around all of it ([`run`]). [`stages`] join these to the model.
+//! around all of it ([`run`]). [`forward`] and [`stages`] join these to the model.
 //!
 //! Same recipe, same data, same starting weights: same bytes, also after `kill -9` and resumption.
 
 pub mod checkpoint;
+pub mod data;
 pub mod error;
 pub mod events;
+pub mod forward;
 pub mod gradient;
 pub mod groups;
 pub mod loss;
@@ -17,6 +19,7 @@ pub mod order;
 pub mod recipe;
 pub mod run;
 pub mod schedule;
+pub mod stages;
 pub mod step;
 
 pub use error::{BoxError, Error};

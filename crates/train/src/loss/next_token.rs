@@ -27,10 +27,10 @@ pub struct Targets {
 impl Targets {
     /// For sequences right-padded to `padded` tokens: position `i` predicts the label of `i + 1`.
     /// A label of `None` (prompt, vision, padding) is no target; nor is the first of a sequence.
-    pub fn next(labels: &[Vec<Option<u32>>], padded: usize) -> Self {
+    pub fn next<L: AsRef<[Option<u32>]>>(labels: &[L], padded: usize) -> Self {
         let mut targets = Self::default();
         for (sequence, labels) in labels.iter().enumerate() {
-            for (position, label) in labels.iter().enumerate().skip(1) {
+            for (position, label) in labels.as_ref().iter().enumerate().skip(1) {
                 if let Some(token) = label {
                     targets.rows.push((sequence * padded + position - 1) as u32);
                     targets.tokens.push(*token);
