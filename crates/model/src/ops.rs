@@ -89,8 +89,12 @@ pub(crate) fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
 }
 
 /// Turns pairs of dimensions `(i, i + D/2)` by the angles. `x` `[B, H, S, D]`; `cos`, `sin`
-/// `[S, D/2]`, or `[B, S, D/2]` where the rows of a batch have positions of their own.
+/// `[S, D/2]`, or `[B, S, D/2]` where the rows of a batch have positions of their own. Computed in
+/// the angles' type: the vision encoder turns in f32 whatever its weights are, as the port does.
 pub(crate) fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
+    if x.dtype() != cos.dtype() {
+        return rope(&x.to_dtype(cos.dtype())?, cos, sin)?.to_dtype(x.dtype());
+    }
     let (_, _, _, width) = x.dims4()?;
     let half = width / 2;
     let (cos, sin) = if cos.rank() == 3 {

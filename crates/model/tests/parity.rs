@@ -438,3 +438,44 @@ fn alarm_heads_of_an_image() {
 fn alarm_heads_of_a_text() {
     check_alarm("text");
 }
+
+#[test]
+fn half_precision_is_near_single() {
+    let folder = goldens().join("half/checkpoint");
+    let single = VideoLlama3::open(&folder, DType::F32, &Device::Cpu).unwrap();
+    let half = VideoLlama3::open(&folder, DType::BF16, &Device::Cpu).unwrap();
+    let case = Case::open("half", "video");
+    let (sequence, media) = case.sequences("half").remove(0);
+    let logits = |network: &VideoLlama3| {
+        let features: Vec<Tensor> = media
+            .iter()
+            .map(|input| network.features(input).unwrap())
+            .collect();
+        let embedding = network
+            .embed(&sequence, &features)
+            .unwrap()
+            .unsqueeze(0)
+            .unwrap();
+        let hidden = network.hidden(&embedding, None, None).unwrap();
+        network
+            .logits(&hidden)
+            .unwrap()
+            .to_dtype(DType::F32)
+            .unwrap()
+    };
+    let (single, half) = (logits(&single), logits(&half));
+    let scalar = |x: Tensor| x.to_scalar::<f32>().unwrap();
+    let error = scalar(
+        (&single - &half)
+            .unwrap()
+            .abs()
+            .unwrap()
+            .mean_all()
+            .unwrap(),
+    );
+    let scale = scalar(single.abs().unwrap().mean_all().unwrap());
+    assert!(
+        error > 0.0 && error < 0.05 * scale,
+        "off by {error} on a scale of {scale}"
+    );
+}
