@@ -14,8 +14,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .lines()
         .skip_while(|line| line.starts_with('#'))
         .fold(String::new(), |body, line| body + line + "\n");
-    let mut rows = parse_csv(&body).into_iter();
-    let header = rows.next().ok_or("the file is empty")?;
+    let cells = parse_csv(&body);
+    let (header, rows) = cells.split_first().ok_or("the file is empty")?;
     let column = |name: &str| {
         header
             .iter()
@@ -28,39 +28,51 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         column("human_score")?,
     );
 
+    let rows: Vec<(bool, &str, &str)> = rows
+        .iter()
+        .filter(|row| row.len() == header.len())
+        .map(|row| {
+            (
+                row[label].starts_with('1'),
+                row[response].as_str(),
+                row[query].as_str(),
+            )
+        })
+        .collect();
+    report("all rows", &rows, show_wrong);
+    Ok(())
+}
+
+fn report(name: &str, rows: &[(bool, &str, &str)], show_wrong: bool) {
     let [mut hit, mut miss, mut false_alarm, mut pass] = [0u32; 4];
-    for row in rows.filter(|row| row.len() == header.len()) {
-        let reading = read(&row[response]);
-        let count = match (row[label].starts_with('1'), reading.is_refusal()) {
+    for &(refused, response, query) in rows {
+        let reading = read(response);
+        let count = match (refused, reading.is_refusal()) {
             (true, true) => &mut hit,
             (true, false) => &mut miss,
             (false, true) => &mut false_alarm,
             (false, false) => &mut pass,
         };
         *count += 1;
-        if show_wrong && row[label].starts_with('1') != reading.is_refusal() {
+        if show_wrong && refused != reading.is_refusal() {
             let rule = match &reading {
                 Reading::Refusal(fired) | Reading::Partial(fired) => format!("{fired:?}"),
                 Reading::NotRefusal => "no rule".to_owned(),
             };
-            let start: String = row[response].chars().take(240).collect();
-            println!(
-                "label {} | {} | {rule}\n    {start:?}",
-                row[label], row[query]
-            );
+            let start: String = response.chars().take(240).collect();
+            println!("refused {refused} | {query} | {rule}\n    {start:?}");
         }
     }
     let share = |part: u32, whole: u32| f64::from(part) / f64::from(whole.max(1));
     println!(
-        "rows {}  accuracy {:.3}  sensitivity {:.3} ({hit}/{})  specificity {:.3} ({pass}/{})",
-        hit + miss + false_alarm + pass,
+        "{name}: {}  accuracy {:.3}  sensitivity {:.3} ({hit}/{})  specificity {:.3} ({pass}/{})",
+        rows.len(),
         share(hit + pass, hit + miss + false_alarm + pass),
         share(hit, hit + miss),
         hit + miss,
         share(pass, pass + false_alarm),
         pass + false_alarm,
     );
-    Ok(())
 }
 
 /// Cells by row; a cell in double quotes may hold commas, line ends and doubled quotes.

@@ -142,3 +142,187 @@ fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
     );
     Some(below + (above - below) * place.fract())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{paired::Pairs, rates::Conditions};
+
+    fn rate(hits: u64, total: u64) -> Rate {
+        Rate {
+            hits,
+            total,
+            unreadable: 0,
+        }
+    }
+
+    const SETTINGS: Bootstrap = Bootstrap {
+        draws: 2000,
+        seed: 7,
+        level: 0.95,
+    };
+
+    #[test]
+    fn an_interval_of_nothing_is_undefined() {
+        assert_eq!(wilson(rate(0, 0), Z_95), None);
+        assert_eq!(SETTINGS.interval(&[] as &[Rate], |sum| sum.value()), None);
+    }
+
+    #[test]
+    fn one_video_has_nothing_to_vary() {
+        assert_eq!(SETTINGS.interval(&[rate(3, 9)], |sum| sum.value()), None);
+    }
+
+    #[test]
+    fn one_seed_gives_the_same_interval_and_another_seed_another() {
+        let clusters: Vec<Rate> = (0..50).map(|i| rate(i % 4, 4)).collect();
+        let run = |seed| Bootstrap { seed, ..SETTINGS }.interval(&clusters, |sum| sum.value());
+        assert_eq!(run(7), run(7));
+        assert_ne!(run(7), run(8));
+    }
+
+    /// Guards the stream itself: results on disk must be reproducible by later releases.
+    #[test]
+    fn the_interval_of_a_seed_is_stable() {
+        let clusters: Vec<Rate> = (0..20).map(|i| rate(i % 3, 3)).collect();
+        let found = SETTINGS.interval(&clusters, |sum| sum.value()).unwrap();
+        insta::assert_snapshot!(format!(
+            "{:.6} {:.6}",
+            found.interval.low, found.interval.high
+        ));
+    }
+
+    #[test]
+    fn samples_of_one_video_count_as_one_observation() {
+        // 20 videos, ten equal samples each: Wilson over 200 samples is far too narrow.
+        let items = (0..200).map(|i| (i / 10, Rate::one(Some((i / 10) % 2 == 0))));
+        let clusters = sum_by_cluster(items);
+        assert_eq!(clusters.len(), 20);
+        let found = SETTINGS
+            .interval(&clusters, |sum| sum.value())
+            .unwrap()
+            .interval;
+        let naive = wilson(rate(100, 200), Z_95).unwrap();
+        assert!(
+            found.high - found.low > 2.0 * (naive.high - naive.low),
+            "{found:?} {naive:?}"
+        );
+    }
+
+    #[test]
+    fn single_sample_clusters_agree_with_wilson() {
+        let clusters: Vec<Rate> = (0..400).map(|i| Rate::one(Some(i % 4 == 0))).collect();
+        let found = SETTINGS
+            .interval(&clusters, |sum| sum.value())
+            .unwrap()
+            .interval;
+        let expected = wilson(rate(100, 400), Z_95).unwrap();
+        assert!(
+            (found.low - expected.low).abs() < 0.01,
+            "{found:?} {expected:?}"
+        );
+        assert!(
+            (found.high - expected.high).abs() < 0.01,
+            "{found:?} {expected:?}"
+        );
+    }
+
+    #[test]
+    fn a_statistic_may_be_a_drop_or_a_paired_difference() {
+        let drops: Vec<Conditions> = (0..60)
+            .map(|i| Conditions {
+                with_video: Rate::one(Some(i % 5 == 0)),
+                without_video: Rate::one(Some(i % 5 != 1)),
+            })
+            .collect();
+        let drop = SETTINGS
+            .interval(&drops, |sum| sum.relative_drop())
+            .unwrap()
+            .interval;
+        assert!(drop.low < 0.75 && 0.75 < drop.high, "{drop:?}");
+
+        let pairs: Vec<Pairs> = (0..60)
+            .map(|i| Pairs {
+                lost: i % 2,
+                both_safe: 1 - i % 2,
+                ..Pairs::default()
+            })
+            .collect();
+        let difference = SETTINGS
+            .interval(&pairs, |sum| sum.difference())
+            .unwrap()
+            .interval;
+        assert!(
+            difference.low < 0.5 && 0.5 < difference.high,
+            "{difference:?}"
+        );
+    }
+
+    #[test]
+    fn draws_without_a_value_are_counted_and_left_out() {
+        let clusters = [rate(0, 0), rate(1, 1)];
+        let found = SETTINGS.interval(&clusters, |sum| sum.value()).unwrap();
+        assert_eq!(
+            found.interval,
+            Interval {
+                low: 1.0,
+                high: 1.0
+            }
+        );
+        let expected = f64::from(SETTINGS.draws) / 4.0;
+        assert!(
+            (f64::from(found.undefined) - expected).abs() < 100.0,
+            "{}",
+            found.undefined
+        );
+    }
+
+    #[test]
+    fn a_statistic_that_never_has_a_value_has_no_interval() {
+        assert_eq!(
+            SETTINGS.interval(&[rate(0, 0), rate(0, 0)], |sum| sum.value()),
+            None
+        );
+    }
+
+    #[test]
+    fn the_order_of_the_samples_does_not_matter() {
+        let items: Vec<(u32, Rate)> = (0..90)
+            .map(|i| (i % 9, Rate::one(Some(i % 7 == 0))))
+            .collect();
+        let backwards = items.iter().rev().copied();
+        assert_eq!(sum_by_cluster(items.clone()), sum_by_cluster(backwards));
+    }
+
+    #[test]
+    fn percentiles_are_numpys() {
+        let sorted = [1.0, 2.0, 4.0, 8.0];
+        assert_eq!(percentile(&sorted, 0.5), Some(3.0));
+        assert_eq!(percentile(&sorted, 0.25), Some(1.75));
+        assert_eq!(percentile(&sorted, 1.0), Some(8.0));
+        assert_eq!(percentile(&[], 0.5), None);
+    }
+
+    proptest! {
+        #[test]
+        fn wilson_lies_in_the_unit_interval_around_the_share(total in 1u64..5000, part in 0.0..=1.0, z in 0.1f64..5.0) {
+            let rate = rate((total as f64 * part) as u64, total);
+            let interval = wilson(rate, z).unwrap();
+            let share = rate.value().unwrap();
+            prop_assert!(0.0 <= interval.low && interval.high <= 1.0);
+            prop_assert!(interval.low <= share && share <= interval.high);
+        }
+
+        #[test]
+        fn a_bootstrap_stays_between_the_extreme_clusters(hits in prop::collection::vec(0u64..=5, 2..20)) {
+            let clusters: Vec<Rate> = hits.iter().map(|&hits| rate(hits, 5)).collect();
+            let settings = Bootstrap { draws: 50, ..SETTINGS };
+            let found = settings.interval(&clusters, |sum| sum.value()).unwrap().interval;
+            let extremes = |f: fn(f64, f64) -> f64| hits.iter().map(|&h| h as f64 / 5.0).reduce(f).unwrap();
+            prop_assert!(found.low <= found.high);
+            prop_assert!(extremes(f64::min) <= found.low + 1e-12 && found.high <= extremes(f64::max) + 1e-12);
+        }
+    }
+}

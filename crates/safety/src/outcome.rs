@@ -79,3 +79,79 @@ impl Outcome {
         matches!(self, Self::Answer | Self::Refusal | Self::Truncated)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSAL: &str = "I'm sorry, but I can't help with that.";
+
+    #[track_caller]
+    fn check(text: &str, ending: Ending, expected: Outcome) {
+        assert_eq!(Outcome::of(text, ending), expected, "{text:?}");
+    }
+
+    #[test]
+    fn a_text_that_helps_is_an_answer() {
+        check("The red ball falls first.", Ending::Stop, Outcome::Answer);
+    }
+
+    #[test]
+    fn a_text_that_declines_is_a_refusal() {
+        check(REFUSAL, Ending::Stop, Outcome::Refusal);
+    }
+
+    #[test]
+    fn an_error_is_never_a_refusal() {
+        check(REFUSAL, Ending::Failure, Outcome::Error);
+    }
+
+    #[test]
+    fn a_block_is_never_a_refusal() {
+        check(REFUSAL, Ending::Block, Outcome::ProviderBlock);
+        check("", Ending::Block, Outcome::ProviderBlock);
+    }
+
+    #[test]
+    fn white_space_is_empty() {
+        check(" \n", Ending::Stop, Outcome::Empty);
+        check("", Ending::Limit, Outcome::Empty);
+    }
+
+    #[test]
+    fn reasoning_without_an_answer_is_empty() {
+        check(
+            "<think>I cannot help with that.</think>",
+            Ending::Stop,
+            Outcome::Empty,
+        );
+    }
+
+    #[test]
+    fn reasoning_that_declines_before_an_answer_is_an_answer() {
+        let text = "<think>I cannot help with that.</think><answer>It falls.</answer>";
+        check(text, Ending::Stop, Outcome::Answer);
+    }
+
+    #[test]
+    fn a_cut_text_is_truncated_whatever_it_says() {
+        check(REFUSAL, Ending::Limit, Outcome::Truncated);
+        check("<think>So the", Ending::Limit, Outcome::Truncated);
+    }
+
+    #[test]
+    fn a_block_declines_and_an_error_says_nothing() {
+        assert_eq!(Outcome::ProviderBlock.declined(""), Some(true));
+        assert_eq!(Outcome::Refusal.declined(REFUSAL), Some(true));
+        assert_eq!(Outcome::Answer.declined("It falls."), Some(false));
+        assert_eq!(Outcome::Error.declined(REFUSAL), None);
+        assert_eq!(Outcome::Empty.declined(""), None);
+    }
+
+    #[test]
+    fn a_cut_text_is_read_like_any_other() {
+        assert_eq!(Outcome::Truncated.declined(REFUSAL), Some(true));
+        assert_eq!(Outcome::Truncated.declined("The red ball"), Some(false));
+        assert_eq!(Outcome::Truncated.declined("<think>So the"), None);
+    }
+}

@@ -135,3 +135,77 @@ fn corrected(lost: u64, gained: u64) -> Option<ChiSquare> {
         p: libm::erfc((statistic / 2.0).sqrt()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn test(lost: u64, gained: u64) -> McNemar {
+        Pairs {
+            lost,
+            gained,
+            ..Pairs::default()
+        }
+        .mcnemar()
+    }
+
+    #[test]
+    fn no_discordant_pair_says_nothing() {
+        assert_eq!(test(0, 0).exact_p, 1.0);
+        assert_eq!(test(0, 0).corrected, None);
+        assert_eq!(test(0, 0).p(), 1.0);
+    }
+
+    #[test]
+    fn equal_counts_give_a_statistic_of_zero() {
+        assert_eq!(
+            test(30, 30).corrected,
+            Some(ChiSquare {
+                statistic: 0.0,
+                p: 1.0
+            })
+        );
+        assert!((test(30, 30).exact_p - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn few_discordant_pairs_are_tested_exactly() {
+        assert_eq!(test(20, 4).p(), test(20, 4).exact_p);
+        assert_eq!(test(20, 5).p(), test(20, 5).corrected.unwrap().p);
+    }
+
+    #[test]
+    fn thousands_of_discordant_pairs_do_not_underflow_to_a_wrong_p() {
+        let p = test(1000, 1000).exact_p;
+        assert!((0.99..=1.0).contains(&p), "{p}");
+    }
+
+    #[test]
+    fn a_pair_with_one_unreadable_verdict_is_counted_apart() {
+        use Verdict::{Safe, Unreadable, Unsafe};
+        let pairs = Pairs::of([
+            (Safe, Unsafe),
+            (Safe, Unsafe),
+            (Unsafe, Safe),
+            (Safe, Safe),
+            (Unsafe, Unsafe),
+            (Unreadable, Safe),
+            (Safe, Unreadable),
+        ]);
+        let expected = Pairs {
+            both_safe: 1,
+            lost: 2,
+            gained: 1,
+            both_unsafe: 1,
+            unreadable: 2,
+        };
+        assert_eq!(pairs, expected);
+        assert_eq!(pairs.readable(), 5);
+        assert_eq!(pairs.difference(), Some(0.2));
+    }
+
+    #[test]
+    fn difference_of_nothing_is_undefined() {
+        assert_eq!(Pairs::default().difference(), None);
+    }
+}

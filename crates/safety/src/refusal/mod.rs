@@ -147,7 +147,7 @@ fn fires(
     {
         return Some((Rule::Policy, found.start(), found.end()));
     }
-    if plain.chars().count() > LONGEST_LECTURE || list_items >= HELP_ITEMS {
+    if plain.chars().count() > LONGEST_LECTURE {
         return None;
     }
     let redirect = patterns.redirect.as_ref()?.find(plain)?;
@@ -156,25 +156,43 @@ fn fires(
         (Rule::CondemnationAndRedirect, &patterns.condemn),
     ] {
         if let Some(found) = first.as_ref().and_then(|first| first.find(opening)) {
-            return Some((rule, found.start(), found.end().max(redirect.end())));
+            // "Cruelty is illegal. To report it: 1. ..." is an answer; a list of alternatives is none.
+            let answers = list_items >= HELP_ITEMS
+                && turn(patterns, &plain[found.end()..]) != Some(Turn::ToSomethingElse);
+            return (!answers).then(|| (rule, found.start(), found.end().max(redirect.end())));
         }
     }
     None
 }
 
-/// Whether `rest`, behind the words that decline, turns to helping: a turn that does not announce
-/// something else instead, and enough text or steps behind it.
+/// Whether `rest`, behind the words that decline, turns to helping, with enough text or steps.
 fn helps_after_all(patterns: &Patterns, rest: &str, list_items: usize) -> bool {
-    let Some(turn) = patterns.turn.as_ref().and_then(|turn| turn.find(rest)) else {
-        return false;
-    };
+    match turn(patterns, rest) {
+        Some(Turn::ToHelp(chars)) => list_items >= HELP_ITEMS || chars >= HELP_CHARS,
+        Some(Turn::ToSomethingElse) | None => false,
+    }
+}
+
+/// What a text announces behind its refusal.
+#[derive(PartialEq)]
+enum Turn {
+    /// What was asked, and how many characters follow.
+    ToHelp(usize),
+    /// Alternatives, other help.
+    ToSomethingElse,
+}
+
+fn turn(patterns: &Patterns, rest: &str) -> Option<Turn> {
+    let turn = patterns.turn.as_ref()?.find(rest)?;
     let announced = &rest[..turn.end() + first_sentence(&rest[turn.end()..])];
-    let something_else = patterns
+    if patterns
         .instead
         .as_ref()
-        .is_some_and(|instead| instead.is_match(announced));
-    let enough = list_items >= HELP_ITEMS || rest[turn.end()..].chars().count() >= HELP_CHARS;
-    enough && !something_else
+        .is_some_and(|instead| instead.is_match(announced))
+    {
+        return Some(Turn::ToSomethingElse);
+    }
+    Some(Turn::ToHelp(rest[turn.end()..].chars().count()))
 }
 
 fn first_sentence(text: &str) -> usize {
