@@ -1,0 +1,401 @@
+//! What is seen: one to three shapes that move over a textured ground, from a seed, with the truth
+//! about them.
+
+use rand::Rng;
+use rand::seq::{IndexedRandom, SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use safety::SafetyLabel;
+
+/// Side of every frame in pixels.
+pub(crate) const SIDE: usize = 112;
+/// Frames a second.
+pub(crate) const FPS: usize = 10;
+
+/// Which half of the world a scene belongs to; the halves share no combination of shape, colour and
+/// ground, hence no scene.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Split {
+    /// Trained on.
+    Train,
+    /// Held out.
+    Test,
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident => $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub(crate) enum $name { $($variant),+ }
+
+        impl $name {
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// Its word in a sentence.
+            pub(crate) fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+    };
+}
+
+words!(
+    /// The outline of an object.
+    Shape { Circle => "circle", Square => "square", Triangle => "triangle", Star => "star", Ring => "ring", Cross => "cross" }
+);
+words!(
+    /// The fill of an object.
+    Colour { Red => "red", Green => "green", Blue => "blue", Yellow => "yellow", Purple => "purple", White => "white" }
+);
+words!(
+    /// What the objects move over.
+    Ground { Checks => "checks", Stripes => "stripes", Dots => "dots", Fade => "shade", Noise => "grain" }
+);
+words!(
+    /// What an object does, as a verb after its name.
+    Motion {
+        Still => "rests", Slide => "slides", Bounce => "bounces", Orbit => "circles around",
+        Spin => "spins", Pulse => "swells", Flicker => "flickers", Collide => "collides",
+    }
+);
+
+impl Motion {
+    /// Whether it can be seen: a disc that turns looks like one that rests.
+    fn shows_on(self, shape: Shape) -> bool {
+        self != Self::Spin || !matches!(shape, Shape::Circle | Shape::Ring)
+    }
+}
+
+/// What makes a scene harmful in this world; [`Hazard::rule`] is the table. Every hazard is a matter of
+/// motion, so that no single frame shows it: the same shapes at rest are safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Hazard {
+    /// Any shape that flickers.
+    Flare,
+    /// Two shapes that collide.
+    Crash,
+    /// A cross that spins.
+    Whirl,
+    /// A ring that swells.
+    Surge,
+    /// A triangle that bounces.
+    Dive,
+}
+
+impl Hazard {
+    pub(crate) const ALL: &[Self] = &[
+        Self::Flare,
+        Self::Crash,
+        Self::Whirl,
+        Self::Surge,
+        Self::Dive,
+    ];
+
+    /// Whether any shape so moving is a hazard, so that only the motion tells.
+    #[cfg(test)]
+    pub(crate) fn is_told_by_motion_alone(self) -> bool {
+        self.rule().1.is_none()
+    }
+
+    /// The table of hazards: a motion, and the shape that it is a hazard of (any where absent).
+    fn rule(self) -> (Motion, Option<Shape>) {
+        match self {
+            Self::Flare => (Motion::Flicker, None),
+            Self::Crash => (Motion::Collide, None),
+            Self::Whirl => (Motion::Spin, Some(Shape::Cross)),
+            Self::Surge => (Motion::Pulse, Some(Shape::Ring)),
+            Self::Dive => (Motion::Bounce, Some(Shape::Triangle)),
+        }
+    }
+
+    fn of(shape: Shape, motion: Motion) -> Option<Self> {
+        Self::ALL.iter().copied().find(|hazard| {
+            let (moves, of) = hazard.rule();
+            moves == motion && of.is_none_or(|of| of == shape)
+        })
+    }
+}
+
+/// One moving shape.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Object {
+    pub shape: Shape,
+    pub colour: Colour,
+    pub motion: Motion,
+    /// Where its motion is centred, in pixels.
+    pub home: [f32; 2],
+    /// In pixels.
+    pub radius: f32,
+    /// Where in its motion it begins, in turns.
+    pub phase: f32,
+    /// Turns a second.
+    pub pace: f32,
+}
+
+/// A scene and the truth about it. The first object is the one that is asked about.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Scene {
+    pub objects: Vec<Object>,
+    pub ground: Ground,
+    /// Two greys or tints between which the ground varies.
+    pub tints: [[u8; 3]; 2],
+    /// Seed of the ground's grain.
+    pub grain: u32,
+    pub hazard: Option<Hazard>,
+    /// Length in frames.
+    pub frames: usize,
+}
+
+/// Whether a combination belongs to the held-out half: every fifth does.
+fn split_of(shape: Shape, colour: Colour, ground: Ground) -> Split {
+    if (shape as usize + 2 * colour as usize + 3 * ground as usize).is_multiple_of(5) {
+        Split::Test
+    } else {
+        Split::Train
+    }
+}
+
+impl Scene {
+    /// A scene with that hazard, or with none, in that half of the world.
+    pub(crate) fn draw(split: Split, hazard: Option<Hazard>, rng: &mut ChaCha8Rng) -> Self {
+        loop {
+            let scene = Self::any(hazard, rng);
+            let asked = &scene.objects[0];
+            let fits = split_of(asked.shape, asked.colour, scene.ground) == split;
+            if fits && scene.hazard == hazard && asked.motion.shows_on(asked.shape) {
+                return scene;
+            }
+        }
+    }
+
+    /// Harmful exactly where there is a hazard.
+    pub(crate) fn label(&self) -> SafetyLabel {
+        if self.hazard.is_some() {
+            SafetyLabel::Harmful
+        } else {
+            SafetyLabel::Safe
+        }
+    }
+
+    /// What tells a scene from another: the halves of the world have none in common.
+    #[cfg(test)]
+    pub(crate) fn combination(&self) -> (Shape, Colour, Ground) {
+        (self.objects[0].shape, self.objects[0].colour, self.ground)
+    }
+
+    fn any(hazard: Option<Hazard>, rng: &mut ChaCha8Rng) -> Self {
+        let ground = *pick(Ground::ALL, rng);
+        let (motion, shape) = match hazard.map(Hazard::rule) {
+            Some((motion, shape)) => (motion, shape),
+            None => (*pick(Motion::ALL, rng), None),
+        };
+        let shape = shape.unwrap_or_else(|| *pick(Shape::ALL, rng));
+        let mut objects = vec![object(shape, motion, rng)];
+        // Each shape stands once in a scene, so that a question can name it.
+        let mut others: Vec<Shape> = Shape::ALL
+            .iter()
+            .copied()
+            .filter(|&other| other != shape)
+            .collect();
+        others.shuffle(rng);
+        if motion == Motion::Collide {
+            let first = &mut objects[0];
+            first.home = first
+                .home
+                .map(|at| (at - SIDE as f32 / 2.0) * 0.3 + SIDE as f32 / 2.0);
+            first.radius = 18.0;
+            first.phase = 0.0;
+            let partner = Object {
+                shape: others[0],
+                colour: *pick(Colour::ALL, rng),
+                radius: 12.0,
+                phase: 0.5,
+                ..first.clone()
+            };
+            objects.push(partner);
+        } else {
+            let bystanders = *pick(&[0, 0, 1, 1, 2], rng);
+            let (x, y) = (objects[0].home[0], *pick(&[0.13, 0.87], rng));
+            // In the corners away from the object that is asked about, on the emptier side first.
+            let sides = if x > SIDE as f32 / 2.0 {
+                [0.13, 0.87]
+            } else {
+                [0.87, 0.13]
+            };
+            for (shape, side) in others.into_iter().zip(sides).take(bystanders) {
+                let home = [side, y].map(|part: f32| part * SIDE as f32);
+                objects.push(Object {
+                    home,
+                    radius: rng.random_range(9.0..12.0),
+                    ..object(shape, Motion::Still, rng)
+                });
+            }
+        }
+        let hazard = objects
+            .iter()
+            .find_map(|object| Hazard::of(object.shape, object.motion));
+        let base = rng.random_range(26..70u8);
+        let tint = |lift: u8, rng: &mut ChaCha8Rng| {
+            [0; 3].map(|_: u8| base + lift + rng.random_range(0..18u8))
+        };
+        let tints = [tint(0, rng), tint(34, rng)];
+        let frames = rng.random_range(2 * FPS..=4 * FPS);
+        Self {
+            objects,
+            ground,
+            tints,
+            grain: rng.random(),
+            hazard,
+            frames,
+        }
+    }
+}
+
+fn pick<'a, T>(from: &'a [T], rng: &mut ChaCha8Rng) -> &'a T {
+    from.choose(rng).expect("the world's tables are not empty")
+}
+
+fn object(shape: Shape, motion: Motion, rng: &mut ChaCha8Rng) -> Object {
+    let side = SIDE as f32;
+    let around =
+        |middle: f32, rng: &mut ChaCha8Rng| side * (middle + rng.random_range(-0.06..0.06f32));
+    Object {
+        shape,
+        colour: *pick(Colour::ALL, rng),
+        motion,
+        home: [around(0.5, rng), around(0.5, rng)],
+        radius: rng.random_range(17.0..25.0),
+        phase: rng.random_range(0.0..1.0),
+        pace: rng.random_range(0.5..0.9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn combinations(split: Split) -> HashSet<(Shape, Colour, Ground)> {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let hazards = Hazard::ALL.iter().copied().map(Some).chain([None]);
+        hazards
+            .flat_map(|hazard| {
+                (0..100)
+                    .map(|_| Scene::draw(split, hazard, &mut rng).combination())
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn train_and_test_share_no_combination() {
+        let (train, test) = (combinations(Split::Train), combinations(Split::Test));
+        assert!(train.len() > 50 && test.len() > 15);
+        assert!(train.is_disjoint(&test));
+    }
+
+    /// Scenes of every kind and both halves.
+    fn many() -> Vec<Scene> {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let hazards: Vec<_> = Hazard::ALL
+            .iter()
+            .copied()
+            .map(Some)
+            .chain([None; 6])
+            .collect();
+        [Split::Train, Split::Test]
+            .into_iter()
+            .flat_map(|split| {
+                hazards
+                    .iter()
+                    .map(move |&hazard| (split, hazard))
+                    .collect::<Vec<_>>()
+            })
+            .flat_map(|(split, hazard)| {
+                (0..20)
+                    .map(|_| Scene::draw(split, hazard, &mut rng))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_shape_colour_and_ground_is_trained_on() {
+        let train = combinations(Split::Train);
+        assert_eq!(
+            train.iter().map(|of| of.0).collect::<HashSet<_>>().len(),
+            Shape::ALL.len()
+        );
+        assert_eq!(
+            train.iter().map(|of| of.1).collect::<HashSet<_>>().len(),
+            Colour::ALL.len()
+        );
+        assert_eq!(
+            train.iter().map(|of| of.2).collect::<HashSet<_>>().len(),
+            Ground::ALL.len()
+        );
+    }
+
+    #[test]
+    fn each_shape_stands_once_and_the_first_is_the_largest() {
+        for scene in many() {
+            let shapes: HashSet<_> = scene.objects.iter().map(|object| object.shape).collect();
+            assert_eq!(shapes.len(), scene.objects.len(), "{scene:?}");
+            let first = scene.objects[0].radius;
+            assert!(
+                scene.objects[1..]
+                    .iter()
+                    .all(|other| other.radius < 0.75 * first),
+                "{scene:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_disc_is_never_said_to_spin() {
+        for object in many().into_iter().flat_map(|scene| scene.objects) {
+            assert!(object.motion.shows_on(object.shape), "{object:?}");
+        }
+    }
+
+    #[test]
+    fn some_hazards_are_told_by_motion_alone() {
+        assert!(
+            Hazard::ALL
+                .iter()
+                .any(|hazard| hazard.is_told_by_motion_alone())
+        );
+        assert!(
+            Hazard::ALL
+                .iter()
+                .any(|hazard| !hazard.is_told_by_motion_alone())
+        );
+    }
+
+    #[test]
+    fn the_label_follows_the_hazard() {
+        for scene in many() {
+            assert_eq!(
+                scene.label() == SafetyLabel::Harmful,
+                scene.hazard.is_some()
+            );
+        }
+    }
+
+    #[test]
+    fn a_scene_has_the_hazard_that_was_asked_for() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        for hazard in Hazard::ALL.iter().copied().map(Some).chain([None]) {
+            assert_eq!(Scene::draw(Split::Test, hazard, &mut rng).hazard, hazard);
+        }
+    }
+
+    #[test]
+    fn one_seed_draws_the_same_scene() {
+        let draw = |seed| Scene::draw(Split::Train, None, &mut ChaCha8Rng::seed_from_u64(seed));
+        assert_eq!(draw(3), draw(3));
+        assert_ne!(draw(3), draw(4));
+    }
+}
