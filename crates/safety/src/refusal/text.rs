@@ -32,10 +32,18 @@ fn push_plain(plain: &mut String, c: char) {
         '’' | '‘' | 'ʼ' | '`' | '´' | '＇' => plain.push('\''),
         '–' | '—' | '―' => plain.push_str(" - "),
         '，' => plain.push_str(", "),
-        '*' | '_' | '\u{ad}' | '\u{640}' => {}
-        // Zero-width and bidirectional marks, variation selectors, Arabic vowel signs.
-        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' => {}
-        '\u{feff}' | '\u{fe00}'..='\u{fe0f}' | '\u{64b}'..='\u{652}' => {}
+        // Emphasis, soft hyphen, tatweel; then marks without width, marks of direction, variation
+        // selectors and Arabic vowel signs.
+        '*'
+        | '_'
+        | '\u{ad}'
+        | '\u{640}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}'
+        | '\u{feff}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{64b}'..='\u{652}' => {}
         '\u{ff01}'..='\u{ff5e}' => {
             // Full-width ASCII, but not the sentence ends of Chinese and Japanese.
             let narrow = char::from_u32(c as u32 - 0xfee0).unwrap_or(c);
