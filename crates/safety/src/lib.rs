@@ -1,6 +1,6 @@
 //! The words of the field, in reading order: what can be harmful ([`taxonomy`]), what is asked
-//! ([`sample`]), what came back ([`outcome`], [`completion`], [`refusal`]), what it means
-//! ([`verdict`]) and what all of it adds up to ([`rates`], [`interval`], [`paired`]).
+//! ([`sample`]), what came back ([`outcome`], [`completion`], [`refusal`], [`relevance`]), what it
+//! means ([`verdict`]) and what all of it adds up to ([`rates`], [`interval`], [`paired`]).
 //!
 //! Pure: no files, no network, no tensors.
 
@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod paired;
 pub mod rates;
 pub mod refusal;
+pub mod relevance;
 pub mod sample;
 pub mod taxonomy;
 pub mod verdict;
