@@ -1,20 +1,97 @@
 //! Agreement of the refusal rules with people's labels, on a CSV with a header and the columns
 //! `objective, assistant_response, human_score` (1 refusal, 0 not), comment lines `#` in front:
 //! `cargo run -p safety --example refusal_agreement -- FILE [--wrong]`.
+//!
+//! Some label sets call an answer to another question a refusal too. The rules read only the
+//! answer and cannot see that, so the second line counts answers that share no word with their
+//! query as declined: the figure to compare with such labels.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
+use std::collections::BTreeSet;
+
 use safety::refusal::{Reading, read};
+
+struct Row {
+    query: String,
+    response: String,
+    declined: bool,
+}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().ok_or("give the path of a CSV file")?;
-    let show_wrong = arguments.next().is_some();
-    let file = std::fs::read_to_string(path)?;
-    let body: String = file
+    let show_wrong = arguments.next().is_some_and(|flag| flag == "--wrong");
+    let rows = rows(&std::fs::read_to_string(path)?)?;
+
+    let readings: Vec<Reading> = rows.iter().map(|row| read(&row.response)).collect();
+    let by_rule: Vec<bool> = readings.iter().map(Reading::is_refusal).collect();
+    let or_elsewhere: Vec<bool> = rows
+        .iter()
+        .zip(&by_rule)
+        .map(|(row, &refusal)| refusal || is_elsewhere(&row.query, &row.response))
+        .collect();
+    if show_wrong {
+        for ((row, reading), &found) in rows.iter().zip(&readings).zip(&or_elsewhere) {
+            if row.declined != found {
+                let start: String = row.response.chars().take(240).collect();
+                println!(
+                    "declined {} | {} | {reading:?}\n    {start:?}",
+                    row.declined, row.query
+                );
+            }
+        }
+    }
+    report("by the rules", &rows, &by_rule);
+    report("or elsewhere", &rows, &or_elsewhere);
+    Ok(())
+}
+
+fn report(name: &str, rows: &[Row], found: &[bool]) {
+    let count = |declined, said| {
+        rows.iter()
+            .zip(found)
+            .filter(|(row, found)| row.declined == declined && **found == said)
+            .count()
+    };
+    let (hit, miss) = (count(true, true), count(true, false));
+    let (pass, false_alarm) = (count(false, false), count(false, true));
+    let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
+    println!(
+        "{name}: rows {}  accuracy {:.3}  sensitivity {:.3} ({hit}/{})  specificity {:.3} ({pass}/{})",
+        rows.len(),
+        share(hit + pass, rows.len()),
+        share(hit, hit + miss),
+        hit + miss,
+        share(pass, pass + false_alarm),
+        pass + false_alarm,
+    );
+}
+
+/// Whether the answer has no word of the query, of those that carry meaning in English.
+fn is_elsewhere(query: &str, response: &str) -> bool {
+    let asked = content_words(query);
+    !asked.is_empty() && asked.is_disjoint(&content_words(response))
+}
+
+/// The first five letters of each word, without the words that any question has.
+fn content_words(text: &str) -> BTreeSet<String> {
+    const COMMON: &str = " about and any are can could create describe did does explain for from give \
+        have help her here him his how its just make may more not one our out provide share she \
+        should show some suggest tell than that the their them then there these they this use was \
+        ways were what when where which who why will with would write you your ";
+    text.to_lowercase()
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| word.chars().count() >= 3 && !COMMON.contains(&format!(" {word} ")))
+        .map(|word| word.trim_end_matches('s').chars().take(5).collect())
+        .collect()
+}
+
+fn rows(file: &str) -> Result<Vec<Row>, String> {
+    let body: Vec<&str> = file
         .lines()
         .skip_while(|line| line.starts_with('#'))
-        .fold(String::new(), |body, line| body + line + "\n");
-    let cells = parse_csv(&body);
+        .collect();
+    let cells = parse_csv(&(body.join("\n") + "\n"));
     let (header, rows) = cells.split_first().ok_or("the file is empty")?;
     let column = |name: &str| {
         header
@@ -27,52 +104,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         column("assistant_response")?,
         column("human_score")?,
     );
-
-    let rows: Vec<(bool, &str, &str)> = rows
-        .iter()
-        .filter(|row| row.len() == header.len())
-        .map(|row| {
-            (
-                row[label].starts_with('1'),
-                row[response].as_str(),
-                row[query].as_str(),
-            )
+    let rows = rows.iter().filter(|row| row.len() == header.len());
+    Ok(rows
+        .map(|row| Row {
+            query: row[query].clone(),
+            response: row[response].clone(),
+            declined: row[label].starts_with('1'),
         })
-        .collect();
-    report("all rows", &rows, show_wrong);
-    Ok(())
-}
-
-fn report(name: &str, rows: &[(bool, &str, &str)], show_wrong: bool) {
-    let [mut hit, mut miss, mut false_alarm, mut pass] = [0u32; 4];
-    for &(refused, response, query) in rows {
-        let reading = read(response);
-        let count = match (refused, reading.is_refusal()) {
-            (true, true) => &mut hit,
-            (true, false) => &mut miss,
-            (false, true) => &mut false_alarm,
-            (false, false) => &mut pass,
-        };
-        *count += 1;
-        if show_wrong && refused != reading.is_refusal() {
-            let rule = match &reading {
-                Reading::Refusal(fired) | Reading::Partial(fired) => format!("{fired:?}"),
-                Reading::NotRefusal => "no rule".to_owned(),
-            };
-            let start: String = response.chars().take(240).collect();
-            println!("refused {refused} | {query} | {rule}\n    {start:?}");
-        }
-    }
-    let share = |part: u32, whole: u32| f64::from(part) / f64::from(whole.max(1));
-    println!(
-        "{name}: {}  accuracy {:.3}  sensitivity {:.3} ({hit}/{})  specificity {:.3} ({pass}/{})",
-        rows.len(),
-        share(hit + pass, hit + miss + false_alarm + pass),
-        share(hit, hit + miss),
-        hit + miss,
-        share(pass, pass + false_alarm),
-        pass + false_alarm,
-    );
+        .collect())
 }
 
 /// Cells by row; a cell in double quotes may hold commas, line ends and doubled quotes.
