@@ -1,0 +1,8 @@
+//! Training a whole tiny VideoLLaMA3.
+
+#[cfg(test)]
+mod parity;
+#[cfg(test)]
+mod sft;
+#[cfg(test)]
+mod tiny;
