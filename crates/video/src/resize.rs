@@ -1,8 +1,11 @@
 //! Bicubic resizing that equals the references' byte for byte.
 //!
-//! Both references filter with Keys' kernel (a = -0.5) widened for shrinking, first along the rows,
-//! then along the columns, with 8-bit values between, in fixed point. They differ only in how many
-//! bits the weights have, which shows as a difference of one or two in some bytes.
+//! Both references filter with Keys' kernel (a = -0.5) widened for shrinking, in fixed point, along
+//! one axis and then along the other, with 8-bit values between. They differ in how many bits the
+//! weights have, which shows as one or two in some bytes, and in which axis comes first, which shows
+//! more.
+
+use std::borrow::Cow;
 
 use rayon::prelude::*;
 
@@ -11,45 +14,67 @@ use crate::Frame;
 /// Whose arithmetic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
-    /// `Image.resize(size, BICUBIC)` of Pillow: weights of 22 bits (`Resample.c`).
+    /// `Image.resize(size, BICUBIC)` of Pillow 13: weights of 22 bits, along the rows first unless
+    /// the picture loses more than twice as much in height as in width. (Older releases always go
+    /// along the rows first.)
     Pillow,
     /// `resize(..., BICUBIC, antialias=True)` of torchvision on 8-bit tensors on a CPU, which the
     /// processors of `transformers` use: weights of 16 bits, as many behind the point as the largest
-    /// weight leaves room for (PyTorch's `UpSampleKernel.cpp`). Images and videos, whatever their
+    /// weight leaves room for (PyTorch's `UpSampleKernel.cpp`), along the rows first. Images and videos, whatever their
     /// memory layout, come out alike.
     Torchvision,
 }
 
 /// The frame at `width × height`, both at least 1. A frame of that size is returned unchanged.
 pub fn bicubic(frame: &Frame, width: u32, height: u32, flavour: Flavour) -> Frame {
-    let rows = Weights::new(frame.width as usize, width as usize, flavour);
-    let columns = Weights::new(frame.height as usize, height as usize, flavour);
-    apply(frame, &rows, &columns)
+    Plan::new((frame.width, frame.height), (width, height), flavour).apply(frame)
 }
 
-/// All frames of one size at `width × height`, on all cores.
+/// All frames at `width × height`, on all cores.
 pub fn bicubic_all(frames: &[Frame], width: u32, height: u32, flavour: Flavour) -> Vec<Frame> {
     let Some(first) = frames.first() else { return Vec::new() };
-    let rows = Weights::new(first.width as usize, width as usize, flavour);
-    let columns = Weights::new(first.height as usize, height as usize, flavour);
-    frames
-        .par_iter()
-        .map(|frame| {
-            if (frame.width, frame.height) == (first.width, first.height) {
-                apply(frame, &rows, &columns)
-            } else {
-                bicubic(frame, width, height, flavour)
-            }
-        })
-        .collect()
+    let size = (first.width, first.height);
+    let plan = Plan::new(size, (width, height), flavour);
+    let resize = |frame: &Frame| {
+        let same = (frame.width, frame.height) == size;
+        if same { plan.apply(frame) } else { bicubic(frame, width, height, flavour) }
+    };
+    frames.par_iter().map(resize).collect()
 }
 
-fn apply(frame: &Frame, rows: &Weights, columns: &Weights) -> Frame {
-    let across = if rows.is_identity() { None } else { Some(along_rows(&frame.rgb, rows)) };
-    let rgb = across.as_ref().unwrap_or(&frame.rgb);
-    let down = if columns.is_identity() { None } else { Some(along_columns(rgb, rows.to * 3, columns)) };
-    let rgb = down.or(across).unwrap_or_else(|| frame.rgb.clone());
-    Frame { width: rows.to as u32, height: columns.to as u32, rgb, seconds: frame.seconds }
+/// All that does not depend on the pixels.
+struct Plan {
+    along_rows: Weights,
+    along_columns: Weights,
+    columns_first: bool,
+}
+
+impl Plan {
+    fn new(from: (u32, u32), to: (u32, u32), flavour: Flavour) -> Self {
+        let loses = |from: u32, to: u32| i64::from(from) - i64::from(to);
+        let (width, height) = (loses(from.0, to.0), loses(from.1, to.1));
+        Self {
+            along_rows: Weights::new(from.0 as usize, to.0 as usize, flavour),
+            along_columns: Weights::new(from.1 as usize, to.1 as usize, flavour),
+            columns_first: flavour == Flavour::Pillow && height > 0 && height > 2 * width,
+        }
+    }
+
+    fn apply(&self, frame: &Frame) -> Frame {
+        let (rows, columns) = (&self.along_rows, &self.along_columns);
+        let rgb = Cow::Borrowed(&frame.rgb);
+        let rgb = if self.columns_first {
+            along_rows(along_columns(rgb, rows.from * 3, columns), rows)
+        } else {
+            along_columns(along_rows(rgb, rows), rows.to * 3, columns)
+        };
+        Frame {
+            width: rows.to as u32,
+            height: columns.to as u32,
+            rgb: rgb.into_owned(),
+            seconds: frame.seconds,
+        }
+    }
 }
 
 /// For each output position along one axis, the inputs it is made of.
@@ -60,9 +85,9 @@ struct Weights {
     bits: u32,
     /// First input of each output.
     first: Vec<usize>,
-    /// Inputs of each output; those after the last one in `fixed` are unused.
+    /// Inputs of each output.
     count: Vec<usize>,
-    /// `to × most` weights.
+    /// `to × most` weights, of which each output uses the first `count`.
     fixed: Vec<i32>,
     most: usize,
 }
@@ -92,7 +117,7 @@ impl Weights {
             Flavour::Pillow => 22,
             Flavour::Torchvision => bits_of_16(weights.iter().copied().fold(0.0, f64::max)),
         };
-        let fixed = weights.iter().map(|weight| (weight * f64::from(1 << bits)).round_away()).collect();
+        let fixed = weights.iter().map(|weight| nearest(weight * f64::from(1 << bits))).collect();
         Self { from, to, bits, first, count, fixed, most }
     }
 
@@ -120,15 +145,9 @@ fn bits_of_16(largest: f64) -> u32 {
     (0..22).find(|bits| 0.5 + largest * f64::from(1 << (bits + 1)) >= 32_768.0).unwrap_or(22)
 }
 
-trait RoundAway {
-    fn round_away(self) -> i32;
-}
-
-impl RoundAway for f64 {
-    /// To the nearest integer as C does it: add a half towards the sign, cut.
-    fn round_away(self) -> i32 {
-        if self < 0.0 { (self - 0.5) as i32 } else { (self + 0.5) as i32 }
-    }
+/// To the nearest integer as C does it: add a half away from zero, cut.
+fn nearest(x: f64) -> i32 {
+    if x < 0.0 { (x - 0.5) as i32 } else { (x + 0.5) as i32 }
 }
 
 /// Keys' cubic convolution with a = -0.5.
@@ -144,15 +163,18 @@ fn kernel(x: f64) -> f64 {
     }
 }
 
-fn along_rows(rgb: &[u8], weights: &Weights) -> Vec<u8> {
+fn along_rows<'a>(rgb: Cow<'a, Vec<u8>>, weights: &Weights) -> Cow<'a, Vec<u8>> {
+    if weights.is_identity() {
+        return rgb;
+    }
     let height = rgb.len() / (weights.from * 3);
     let mut out = vec![0; height * weights.to * 3];
-    for (input, output) in rgb.chunks_exact(weights.from * 3).zip(out.chunks_exact_mut(weights.to * 3)) {
+    let rows = rgb.chunks_exact(weights.from * 3).zip(out.chunks_exact_mut(weights.to * 3));
+    for (input, output) in rows {
         for (i, pixel) in output.chunks_exact_mut(3).enumerate() {
-            let (first, weights_here) = weights.of(i);
+            let (first, taps) = weights.of(i);
             let mut sums = [weights.half(); 3];
-            let inputs = input[first * 3..].chunks_exact(3);
-            for (input, weight) in inputs.zip(weights_here) {
+            for (input, weight) in input[first * 3..].chunks_exact(3).zip(taps) {
                 for (sum, &byte) in sums.iter_mut().zip(input) {
                     *sum += i32::from(byte) * weight;
                 }
@@ -162,16 +184,20 @@ fn along_rows(rgb: &[u8], weights: &Weights) -> Vec<u8> {
             }
         }
     }
-    out
+    Cow::Owned(out)
 }
 
-fn along_columns(rgb: &[u8], stride: usize, weights: &Weights) -> Vec<u8> {
+/// `stride` bytes a row.
+fn along_columns<'a>(rgb: Cow<'a, Vec<u8>>, stride: usize, weights: &Weights) -> Cow<'a, Vec<u8>> {
+    if weights.is_identity() {
+        return rgb;
+    }
     let mut out = vec![0; stride * weights.to];
     let mut sums = vec![0; stride];
     for (i, output) in out.chunks_exact_mut(stride).enumerate() {
-        let (first, weights_here) = weights.of(i);
+        let (first, taps) = weights.of(i);
         sums.fill(weights.half());
-        for (row, weight) in rgb[first * stride..].chunks_exact(stride).zip(weights_here) {
+        for (row, weight) in rgb[first * stride..].chunks_exact(stride).zip(taps) {
             for (sum, &byte) in sums.iter_mut().zip(row) {
                 *sum += i32::from(byte) * weight;
             }
@@ -180,5 +206,5 @@ fn along_columns(rgb: &[u8], stride: usize, weights: &Weights) -> Vec<u8> {
             *byte = weights.to_byte(sum);
         }
     }
-    out
+    Cow::Owned(out)
 }
