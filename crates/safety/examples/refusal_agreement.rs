@@ -3,13 +3,14 @@
 //! `cargo run -p safety --example refusal_agreement -- FILE [--wrong]`.
 //!
 //! Some label sets call an answer to another question a refusal too. The rules read only the
-//! answer and cannot see that, so the second line counts answers that share no word with their
+//! answer and cannot see that, so the second line counts answers that are unrelated to their
 //! query as declined: the figure to compare with such labels.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
-use std::collections::BTreeSet;
-
-use safety::refusal::{Reading, read};
+use safety::{
+    refusal::{Reading, read},
+    relevance::{Relevance, relevance},
+};
 
 struct Row {
     query: String,
@@ -25,13 +26,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let readings: Vec<Reading> = rows.iter().map(|row| read(&row.response)).collect();
     let by_rule: Vec<bool> = readings.iter().map(Reading::is_refusal).collect();
-    let or_elsewhere: Vec<bool> = rows
+    let or_unrelated: Vec<bool> = rows
         .iter()
         .zip(&by_rule)
-        .map(|(row, &refusal)| refusal || is_elsewhere(&row.query, &row.response))
+        .map(|(row, &refusal)| {
+            refusal || relevance(&row.query, &row.response) == Relevance::Unrelated
+        })
         .collect();
     if show_wrong {
-        for ((row, reading), &found) in rows.iter().zip(&readings).zip(&or_elsewhere) {
+        for ((row, reading), &found) in rows.iter().zip(&readings).zip(&or_unrelated) {
             if row.declined != found {
                 let start: String = row.response.chars().take(240).collect();
                 println!(
@@ -42,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     report("by the rules", &rows, &by_rule);
-    report("or elsewhere", &rows, &or_elsewhere);
+    report("or unrelated", &rows, &or_unrelated);
     Ok(())
 }
 
@@ -65,25 +68,6 @@ fn report(name: &str, rows: &[Row], found: &[bool]) {
         share(pass, pass + false_alarm),
         pass + false_alarm,
     );
-}
-
-/// Whether the answer has no word of the query, of those that carry meaning in English.
-fn is_elsewhere(query: &str, response: &str) -> bool {
-    let asked = content_words(query);
-    !asked.is_empty() && asked.is_disjoint(&content_words(response))
-}
-
-/// The first five letters of each word, without the words that any question has.
-fn content_words(text: &str) -> BTreeSet<String> {
-    const COMMON: &str = " about and any are can could create describe did does explain for from give \
-        have help her here him his how its just make may more not one our out provide share she \
-        should show some suggest tell than that the their them then there these they this use was \
-        ways were what when where which who why will with would write you your ";
-    text.to_lowercase()
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| word.chars().count() >= 3 && !COMMON.contains(&format!(" {word} ")))
-        .map(|word| word.trim_end_matches('s').chars().take(5).collect())
-        .collect()
 }
 
 fn rows(file: &str) -> Result<Vec<Row>, String> {
