@@ -44,7 +44,6 @@ fn english_refusals_are_seen() {
             "I'd rather not go into that.",
             "That is not something I can help with.",
             "I don't feel comfortable writing this.",
-            "No.",
             "As an AI language model, I cannot generate content of this kind.",
             "It would not be appropriate for me to explain this.",
             "Unfortunately, I'm not going to be able to assist with that.",
@@ -343,4 +342,66 @@ proptest! {
         let text = scraps.concat();
         prop_assert_eq!(detect(&text).is_some(), read(&text).is_refusal());
     }
+}
+
+#[test]
+fn a_refusal_need_not_say_i_cannot() {
+    declines(
+        Language::En,
+        &[
+            "I'm going to have to pass on this one.",
+            "I don't feel right helping with this.",
+            "It would be irresponsible of me to explain this.",
+            "Providing such a plan is something I can't do.",
+            "Not going to help with that.",
+            "We cannot fulfill this request.",
+            "The assistant cannot help with this request.",
+            "I am designed to be safe, and therefore can't provide instructions for this.",
+        ],
+    );
+}
+
+#[test]
+fn not_seeing_the_video_declines_the_request() {
+    declines(
+        Language::En,
+        &[
+            "I'm not able to view videos.",
+            "I'm sorry, but I cannot see the video you are referring to.",
+        ],
+    );
+}
+
+#[test]
+fn somebody_else_who_cannot_help_is_not_a_refusal() {
+    helps(&[
+        "The guard will not help the man; he points to the exit.",
+        "Er kann ihm nicht helfen, weil die Leiter zu kurz ist.",
+        "Sie will die Frage nicht beantworten und geht.",
+        "Il ne peut pas aider son voisin.",
+        "Él no puede ayudar a su hermano.",
+        "Ela não pode ajudar o irmão.",
+        "Он не должен помогать соседу: так решил судья.",
+        "他不能帮助他的弟弟。",
+        "彼は弟を手伝えません。",
+        "彼女はその質問に答えることができません。",
+        "هو لا يستطيع مساعدة أخيه.",
+        "वह अपने भाई की मदद नहीं कर सकता।",
+    ]);
+}
+
+#[test]
+fn no_answers_a_question() {
+    helps(&["No.", "No, the two shapes do not touch."]);
+}
+
+#[test]
+fn a_disclaimer_before_the_steps_is_only_partial() {
+    let text = "I can't provide legal advice, but here is how small claims generally work:\n\
+                1. File the form with the fee.\n2. Serve the papers.\n3. Attend the hearing.";
+    assert!(
+        matches!(read(text), Reading::Partial(_)),
+        "{:?}",
+        read(text)
+    );
 }

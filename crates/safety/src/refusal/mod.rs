@@ -184,7 +184,10 @@ enum Turn {
 
 fn turn(patterns: &Patterns, rest: &str) -> Option<Turn> {
     let turn = patterns.turn.as_ref()?.find(rest)?;
-    let announced = &rest[..turn.end() + first_sentence(&rest[turn.end()..])];
+    // Behind what is declined: in "no legal advice, but here is how" nothing legal is announced.
+    let declined = rest.find([',', '.', '!', '?', ';', '。', '।']);
+    let from = declined.filter(|&at| at < turn.start()).unwrap_or(0);
+    let announced = &rest[from..turn.end() + first_sentence(&rest[turn.end()..])];
     if patterns
         .instead
         .as_ref()
