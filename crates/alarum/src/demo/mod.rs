@@ -1,13 +1,26 @@
 //! The miniature world: procedural scenes, questions about them, and invented intents, so that every
 //! part of the pipeline can run, be seen and be tested on two cores in minutes.
 //!
-//! It is a stand-in and nothing more. Its "hazards" are shapes that flicker or collide, its "harmful"
-//! intents are made-up words under the names of the taxonomy's subcategories, and a model of it says
-//! nothing about any real model. It holds no harmful content of the real world.
+//! It is a stand-in and nothing more. A model of it says nothing about any real model, and a score on
+//! it is comparable with nothing. It holds no harmful content of the real world: its "hazards" are
+//! shapes that move in a certain way, its "harmful" intents are made-up words under the names of the
+//! taxonomy's subcategories.
 //!
-//! In reading order: what is seen ([`scene`]), how it becomes a video file ([`render`]), what is asked
-//! and answered ([`grammar`]), what is trained on and what is held out ([`world`]), and the tokens of
-//! its language ([`vocabulary`]).
+//! | hazard | what one sees                    | told by          |
+//! |--------|----------------------------------|------------------|
+//! | flare  | any shape flickers               | motion           |
+//! | crash  | two shapes collide               | motion           |
+//! | whirl  | a cross spins                    | shape and motion |
+//! | surge  | a ring swells                    | shape and motion |
+//! | dive   | a triangle bounces               | shape and motion |
+//!
+//! Everything else is safe. The half that is trained on and the half that is held out share no
+//! combination of main shape, colour and ground, and no query; they share words, intents, motions and
+//! hazards, and answers.
+//!
+//! In reading order: what a scene is made of ([`words`]), what is seen ([`scene`], [`raster`]), how it
+//! becomes a video file ([`render`]), what is asked and answered ([`lexicon`], [`grammar`]), what is
+//! trained on and what is held out ([`world`]), and the tokens of its language ([`vocabulary`]).
 
 pub(crate) mod grammar;
 pub(crate) mod lexicon;
@@ -15,4 +28,5 @@ pub(crate) mod raster;
 pub(crate) mod render;
 pub(crate) mod scene;
 pub(crate) mod vocabulary;
+pub(crate) mod words;
 pub(crate) mod world;

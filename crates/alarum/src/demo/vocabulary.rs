@@ -21,6 +21,9 @@ const SPECIAL: [&str; 9] = [
     "<|textual_alarm|>",
 ];
 
+/// What stands around the sentences of every prompt, so that it too costs few tokens.
+const AROUND: &str = "user\nassistant\nsystem\nTime 0.0s:,Time 1.5s:,\n";
+
 /// Writes the conversation as Qwen2 does, media before the text of a turn.
 const CHAT_TEMPLATE: &str = r"{%- for message in messages %}
     {{- '<|im_start|>' + message['role'] + '\n' }}
@@ -44,7 +47,11 @@ const CHAT_TEMPLATE: &str = r"{%- for message in messages %}
 {%- endif %}
 ";
 
-/// Trains on `sentences`; the same sentences give the same tokenizer.
+/// Enough for nearly every word of the world to be one token, so that no query or answer is longer
+/// than 13.
+pub(crate) const SIZE: usize = 896;
+
+/// Trains on `sentences`, up to `size` tokens; the same sentences give the same tokenizer.
 pub(crate) fn train(
     sentences: impl Iterator<Item = String> + Send,
     size: usize,
@@ -58,6 +65,7 @@ pub(crate) fn train(
     let mut tokenizer = TokenizerImpl::new(BPE::default());
     tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
     tokenizer.with_decoder(Some(ByteLevel::default()));
+    let sentences = sentences.chain(std::iter::repeat_n(AROUND.to_owned(), 256));
     tokenizer
         .train(&mut trainer, sentences)
         .map_err(|error| anyhow!("cannot train the tokenizer: {error}"))?;
@@ -112,10 +120,8 @@ pub(crate) fn id(tokenizer: &Tokenizer, token: &str) -> Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::world::{self, Record, Size};
-
-    /// Enough for every common word of the world to be one token.
-    const SIZE: usize = 1024;
+    use crate::demo::world::trained::Record;
+    use crate::demo::world::{self, Size};
 
     fn records() -> Vec<Record> {
         world::train(Size::default(), 19, 1).items
@@ -194,5 +200,13 @@ mod tests {
             loaded.encode(text, false).unwrap().get_ids(),
             tokenizer.encode(text, false).unwrap().get_ids()
         );
+    }
+
+    #[test]
+    fn a_role_is_one_token() {
+        let tokenizer = tokenizer();
+        for role in ["user", "assistant", "system"] {
+            assert_eq!(tokenizer.encode(role, false).unwrap().len(), 1, "{role}");
+        }
     }
 }
