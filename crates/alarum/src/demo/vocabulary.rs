@@ -48,7 +48,7 @@ const CHAT_TEMPLATE: &str = r"{%- for message in messages %}
 ";
 
 /// Enough for nearly every word of the world to be one token, so that no query or answer is longer
-/// than 13.
+/// than 14.
 pub(crate) const SIZE: usize = 896;
 
 /// Trains on `sentences`, up to `size` tokens; the same sentences give the same tokenizer.
