@@ -28,23 +28,38 @@ pub struct Cache {
 impl Cache {
     /// A cache in `folder`, without a bound.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), most_bytes: None }
+        Self {
+            folder: folder.into(),
+            most_bytes: None,
+        }
     }
 
-    pub(crate) fn entry(&self, source_sha256: &str, sampling: Sampling, size: FrameSize) -> Entry<'_> {
+    pub(crate) fn entry(
+        &self,
+        source_sha256: &str,
+        sampling: Sampling,
+        size: FrameSize,
+    ) -> Entry<'_> {
         let key = serde_json::to_string(&(VERSION, source_sha256, sampling, size))
             .expect("numbers and strings are always JSON");
         let name = format!("{}.frames", hash::bytes(key.as_bytes()));
-        Entry { cache: self, path: self.folder.join(name) }
+        Entry {
+            cache: self,
+            path: self.folder.join(name),
+        }
     }
 
     fn shrink(&self, keep: &Path) -> io::Result<()> {
-        let Some(most) = self.most_bytes else { return Ok(()) };
+        let Some(most) = self.most_bytes else {
+            return Ok(());
+        };
         let mut entries: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             let path = entry.path();
-            if path.extension().is_some_and(|extension| extension == "frames")
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "frames")
                 && let Ok(metadata) = entry.metadata()
             {
                 entries.push((metadata.modified()?, metadata.len(), path));
@@ -98,7 +113,10 @@ impl Entry<'_> {
 
     /// Stores the frames: written aside, then renamed.
     pub(crate) fn write(&self, frames: &[Frame]) -> Result<(), Error> {
-        self.store(frames).map_err(|source| Error::Cache { path: self.path.clone(), source })
+        self.store(frames).map_err(|source| Error::Cache {
+            path: self.path.clone(),
+            source,
+        })
     }
 
     fn store(&self, frames: &[Frame]) -> io::Result<()> {
@@ -114,7 +132,10 @@ impl Entry<'_> {
         line.push(b'\n');
         let mut hash = Sha256::new();
         let mut out = BufWriter::new(aside.as_file_mut());
-        for part in [line.as_slice()].into_iter().chain(frames.iter().map(|frame| frame.rgb.as_slice())) {
+        for part in [line.as_slice()]
+            .into_iter()
+            .chain(frames.iter().map(|frame| frame.rgb.as_slice()))
+        {
             hash.update(part);
             out.write_all(part)?;
         }
@@ -135,7 +156,11 @@ fn parse(bytes: &[u8]) -> Option<Vec<Frame>> {
     let header: Header = serde_json::from_slice(&content[..line]).ok()?;
     let pixels = &content[line + 1..];
     let one = header.width as usize * header.height as usize * 3;
-    if header.version != VERSION || one == 0 || header.seconds.is_empty() || pixels.len() != one * header.seconds.len() {
+    if header.version != VERSION
+        || one == 0
+        || header.seconds.is_empty()
+        || pixels.len() != one * header.seconds.len()
+    {
         return None;
     }
     let frame = |(rgb, &seconds): (&[u8], &Seconds)| Frame {
@@ -144,5 +169,11 @@ fn parse(bytes: &[u8]) -> Option<Vec<Frame>> {
         rgb: rgb.to_vec(),
         seconds,
     };
-    Some(pixels.chunks_exact(one).zip(&header.seconds).map(frame).collect())
+    Some(
+        pixels
+            .chunks_exact(one)
+            .zip(&header.seconds)
+            .map(frame)
+            .collect(),
+    )
 }

@@ -50,7 +50,10 @@ impl<T: Send + 'static> Child<T> {
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
-            .map_err(|source| Error::Start { program: program.into(), source })?;
+            .map_err(|source| Error::Start {
+                program: program.into(),
+                source,
+            })?;
         let stdout = child.stdout.take().expect("standard output was piped");
         let stderr = child.stderr.take().expect("standard error was piped");
         let (send_value, values) = sync_channel(1);
@@ -58,7 +61,13 @@ impl<T: Send + 'static> Child<T> {
         thread::spawn(move || read(stdout, send_value));
         // Nobody waits for the tail of a child that was killed.
         thread::spawn(move || drop(send_tail.send(last_bytes(stderr))));
-        Ok(Self { child, values, tail, deadline: deadline.clone(), reaped: false })
+        Ok(Self {
+            child,
+            values,
+            tail,
+            deadline: deadline.clone(),
+            reaped: false,
+        })
     }
 
     /// The next value; `None` after the last.
@@ -146,7 +155,9 @@ fn is_progress(line: &str) -> bool {
 
 /// `[mov,mp4 @ 0x5581]` becomes `[mov,mp4]`: two runs say the same.
 fn without_addresses(line: &str) -> String {
-    let Some((name, rest)) = line.split_once(" @ 0x") else { return line.into() };
+    let Some((name, rest)) = line.split_once(" @ 0x") else {
+        return line.into();
+    };
     match rest.split_once(']') {
         Some((_, said)) => format!("{name}]{}", without_addresses(said)),
         None => line.into(),

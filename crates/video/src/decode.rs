@@ -51,7 +51,12 @@ pub struct Decoder {
 impl Default for Decoder {
     /// The programs on the search path, [`Limits::default`], no cache.
     fn default() -> Self {
-        Self { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into(), limits: Limits::default(), cache: None }
+        Self {
+            ffmpeg: "ffmpeg".into(),
+            ffprobe: "ffprobe".into(),
+            limits: Limits::default(),
+            cache: None,
+        }
     }
 }
 
@@ -62,7 +67,11 @@ impl Decoder {
     /// If it is no regular file, cannot be read, holds no video, or has too large frames.
     pub fn probe(&self, path: &Path) -> Result<Probe, Error> {
         let source = Source::open(path, &self.limits)?;
-        probe::probe(self, &source, &Deadline::starting_now(path, self.limits.deadline))
+        probe::probe(
+            self,
+            &source,
+            &Deadline::starting_now(path, self.limits.deadline),
+        )
     }
 
     /// The sampled frames of a video file: upright, 8-bit, all of the first one's size.
@@ -76,7 +85,12 @@ impl Decoder {
         let (sampling, size) = (sampling.checked()?, size.checked()?);
         let source = Source::open(path, &self.limits)?;
         let deadline = Deadline::starting_now(path, self.limits.deadline);
-        let job = Job { tools: self, source: &source, size, deadline: &deadline };
+        let job = Job {
+            tools: self,
+            source: &source,
+            size,
+            deadline: &deadline,
+        };
         let Some(cache) = &self.cache else {
             // Hashing and decoding read the same bytes at the same time.
             let (hashed, frames) = thread::scope(|scope| {
@@ -84,14 +98,23 @@ impl Decoder {
                 let frames = job.sample(sampling);
                 (hashing.join().expect("hashing does not panic"), frames)
             });
-            return Ok(Clip { frames: frames?, source_sha256: hashed? });
+            return Ok(Clip {
+                frames: frames?,
+                source_sha256: hashed?,
+            });
         };
         let source_sha256 = hash::file(source.path())?;
         let entry = cache.entry(&source_sha256, sampling, size);
         if let Some(frames) = entry.read(&self.limits) {
-            return Ok(Clip { frames, source_sha256 });
+            return Ok(Clip {
+                frames,
+                source_sha256,
+            });
         }
-        let clip = Clip { frames: job.sample(sampling)?, source_sha256 };
+        let clip = Clip {
+            frames: job.sample(sampling)?,
+            source_sha256,
+        };
         entry.write(&clip.frames)?;
         Ok(clip)
     }
@@ -132,18 +155,32 @@ impl Job<'_> {
         let probe = probe::probe(self.tools, self.source, self.deadline)?;
         let frames = match sampling {
             Sampling::Fps { fps, max_frames } => self.by_rate(&probe, fps, max_frames)?,
-            Sampling::Transformers { fps, min_frames, max_frames } => {
-                self.by_index(&probe, TransformersRule { fps, min_frames, max_frames })?
-            }
+            Sampling::Transformers {
+                fps,
+                min_frames,
+                max_frames,
+            } => self.by_index(
+                &probe,
+                TransformersRule {
+                    fps,
+                    min_frames,
+                    max_frames,
+                },
+            )?,
             Sampling::Uniform { frames } => self.by_time(|line| {
                 let moments = sampling::uniform_times(line.end, frames.min(line.times.len()));
                 let indices = sampling::on_screen(&line.times, &moments);
                 indices.into_iter().zip(moments).collect()
             })?,
-            Sampling::All => self.by_time(|line| line.times.iter().copied().enumerate().collect())?,
+            Sampling::All => {
+                self.by_time(|line| line.times.iter().copied().enumerate().collect())?
+            }
         };
         if frames.is_empty() {
-            return Err(Error::NoFrames { path: self.source.named.clone(), said: String::new() });
+            return Err(Error::NoFrames {
+                path: self.source.named.clone(),
+                said: String::new(),
+            });
         }
         Ok(frames)
     }
@@ -155,7 +192,9 @@ impl Job<'_> {
     /// frames that the guess wants are kept, and the pass is repeated if the guess was wrong.
     fn by_rate(&self, probe: &Probe, fps: f64, most: usize) -> Result<Vec<Frame>, Error> {
         let time = |i: usize| Seconds(i as f64 / fps);
-        let guess = probe.duration.map_or(0, |duration| (duration.0 * fps) as usize);
+        let guess = probe
+            .duration
+            .map_or(0, |duration| (duration.0 * fps) as usize);
         let mut total = guess;
         for _ in 0..3 {
             if total > most {
@@ -182,7 +221,9 @@ impl Job<'_> {
         let count = |frames: u64| usize::try_from(frames).ok().filter(|&frames| frames > 0);
         let mut total = match probe.frames.and_then(count) {
             Some(frames) => frames,
-            None => probe::packets(self.tools, self.source, self.deadline)?.times.len(),
+            None => probe::packets(self.tools, self.source, self.deadline)?
+                .times
+                .len(),
         };
         for _ in 0..3 {
             let video_fps = probe
@@ -195,7 +236,9 @@ impl Job<'_> {
             }
             let got = self.extract(None, Keep::Indices(&indices))?;
             if got.total == total && got.pictures.len() == indices.len() {
-                let times = indices.into_iter().map(|index| Seconds(index as f64 / video_fps));
+                let times = indices
+                    .into_iter()
+                    .map(|index| Seconds(index as f64 / video_fps));
                 return Ok(frames(got.pictures, times));
             }
             if got.total == 0 {
@@ -208,7 +251,10 @@ impl Job<'_> {
 
     /// Frames chosen by their times. The container's times are tried first; if the decoder counts
     /// otherwise, the decoder's.
-    fn by_time(&self, choose: impl Fn(&Timeline) -> Vec<(usize, Seconds)>) -> Result<Vec<Frame>, Error> {
+    fn by_time(
+        &self,
+        choose: impl Fn(&Timeline) -> Vec<(usize, Seconds)>,
+    ) -> Result<Vec<Frame>, Error> {
         for timeline in [probe::packets, probe::frames] {
             let line = timeline(self.tools, self.source, self.deadline)?;
             if line.times.is_empty() {
@@ -217,7 +263,10 @@ impl Job<'_> {
             let chosen = choose(&line);
             if chosen.len() > self.tools.limits.frames {
                 let limit = self.tools.limits.frames;
-                return Err(Error::Frames { path: self.source.named.clone(), limit });
+                return Err(Error::Frames {
+                    path: self.source.named.clone(),
+                    limit,
+                });
             }
             let mut indices: Vec<usize> = chosen.iter().map(|(index, _)| *index).collect();
             indices.dedup();
@@ -231,7 +280,10 @@ impl Job<'_> {
                 return Ok(repeated(got.pictures, &chosen));
             }
         }
-        Err(Error::NoFrames { path: self.source.named.clone(), said: String::new() })
+        Err(Error::NoFrames {
+            path: self.source.named.clone(),
+            said: String::new(),
+        })
     }
 
     /// The first frame alone.
@@ -245,19 +297,39 @@ impl Job<'_> {
             && indices.len() > self.tools.limits.frames
         {
             let limit = self.tools.limits.frames;
-            return Err(Error::Frames { path: self.source.named.clone(), limit });
+            return Err(Error::Frames {
+                path: self.source.named.clone(),
+                limit,
+            });
         }
-        extract(self.tools, self.source, Pass { fps, keep, size: self.size }, self.deadline)
+        extract(
+            self.tools,
+            self.source,
+            Pass {
+                fps,
+                keep,
+                size: self.size,
+            },
+            self.deadline,
+        )
     }
 
     fn unsteady(&self) -> Error {
         let said = "each pass counts other frames".into();
-        Error::Decode { path: self.source.named.clone(), said }
+        Error::Decode {
+            path: self.source.named.clone(),
+            said,
+        }
     }
 }
 
 fn frames(pictures: Vec<Picture>, times: impl IntoIterator<Item = Seconds>) -> Vec<Frame> {
-    let frame = |(Picture { width, height, rgb }, seconds)| Frame { width, height, rgb, seconds };
+    let frame = |(Picture { width, height, rgb }, seconds)| Frame {
+        width,
+        height,
+        rgb,
+        seconds,
+    };
     pictures.into_iter().zip(times).map(frame).collect()
 }
 
@@ -268,10 +340,20 @@ fn repeated(pictures: Vec<Picture>, chosen: &[(usize, Seconds)]) -> Vec<Frame> {
     for (i, &(index, seconds)) in chosen.iter().enumerate() {
         let again = i > 0 && chosen[i - 1].0 == index;
         let frame = match (again, frames.last()) {
-            (true, Some(last)) => Frame { seconds, ..last.clone() },
+            (true, Some(last)) => Frame {
+                seconds,
+                ..last.clone()
+            },
             _ => {
-                let picture = pictures.next().expect("as many pictures as distinct indices");
-                Frame { width: picture.width, height: picture.height, rgb: picture.rgb, seconds }
+                let picture = pictures
+                    .next()
+                    .expect("as many pictures as distinct indices");
+                Frame {
+                    width: picture.width,
+                    height: picture.height,
+                    rgb: picture.rgb,
+                    seconds,
+                }
             }
         };
         frames.push(frame);

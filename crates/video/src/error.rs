@@ -147,5 +147,9 @@ pub enum Error {
 
 /// The decoder's own words, set apart from ours.
 fn after(said: &str) -> String {
-    if said.is_empty() { String::new() } else { format!(": {said}") }
+    if said.is_empty() {
+        String::new()
+    } else {
+        format!(": {said}")
+    }
 }

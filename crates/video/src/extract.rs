@@ -79,9 +79,14 @@ pub(crate) fn extract(
     deadline: &Deadline,
 ) -> Result<Extracted, Error> {
     let limits = tools.limits;
-    let mut child = Child::start(&tools.ffmpeg, arguments(tools, source, pass), deadline, move |stdout, send| {
-        read_pictures(stdout, limits.frame_pixels, &send);
-    })?;
+    let mut child = Child::start(
+        &tools.ffmpeg,
+        arguments(tools, source, pass),
+        deadline,
+        move |stdout, send| {
+            read_pictures(stdout, limits.frame_pixels, &send);
+        },
+    )?;
     let path = || source.named.clone();
     let mut pictures: Vec<Picture> = Vec::new();
     let (mut bytes, mut total) = (0, 0);
@@ -90,7 +95,12 @@ pub(crate) fn extract(
             Ok(picture) => picture,
             Err(Garbled::Rubbish) => break,
             Err(Garbled::TooLarge { width, height }) => {
-                return Err(Error::Pixels { path: path(), width, height, limit: limits.frame_pixels });
+                return Err(Error::Pixels {
+                    path: path(),
+                    width,
+                    height,
+                    limit: limits.frame_pixels,
+                });
             }
         };
         total += 1;
@@ -102,10 +112,16 @@ pub(crate) fn extract(
         }
         bytes += picture.rgb.len() as u64;
         if total > limits.frames {
-            return Err(Error::Frames { path: path(), limit: limits.frames });
+            return Err(Error::Frames {
+                path: path(),
+                limit: limits.frames,
+            });
         }
         if bytes > limits.output_bytes {
-            return Err(Error::Output { path: path(), limit: limits.output_bytes });
+            return Err(Error::Output {
+                path: path(),
+                limit: limits.output_bytes,
+            });
         }
         pictures.push(picture);
     }
@@ -124,39 +140,72 @@ pub(crate) fn extract(
 }
 
 fn arguments(tools: &Decoder, source: &Source, pass: Pass<'_>) -> Vec<OsString> {
-    let mut words: Vec<OsString> = ["-nostdin", "-hide_banner", "-loglevel", "error"].map(Into::into).into();
+    let mut words: Vec<OsString> = ["-nostdin", "-hide_banner", "-loglevel", "error"]
+        .map(Into::into)
+        .into();
     words.extend(input(tools, source));
     // Later releases warn of `-vsync`, earlier ones know no other name for it.
-    let output = ["-map", "0:V:0", "-an", "-sn", "-dn", "-vsync", "passthrough"];
-    let resample = pass.fps.map(|fps| format!("fps=fps={fps}:round=down:start_time=0"));
+    let output = [
+        "-map",
+        "0:V:0",
+        "-an",
+        "-sn",
+        "-dn",
+        "-vsync",
+        "passthrough",
+    ];
+    let resample = pass
+        .fps
+        .map(|fps| format!("fps=fps={fps}:round=down:start_time=0"));
     let mut filters: Vec<String> = resample.iter().cloned().collect();
     if let Keep::Indices(indices) = pass.keep {
         // Decoded once, written twice: to nowhere, which counts, and the chosen ones to us.
         words.extend(["-progress", "pipe:2"].map(Into::into));
         words.extend(output.map(Into::into));
-        words.extend(resample.iter().flat_map(|filter| ["-vf".into(), filter.into()]));
+        words.extend(
+            resample
+                .iter()
+                .flat_map(|filter| ["-vf".into(), filter.into()]),
+        );
         words.extend(["-f", "null", "-"].map(Into::into));
-        let chosen: Vec<String> = indices.iter().map(|index| format!("eq(n\\,{index})")).collect();
+        let chosen: Vec<String> = indices
+            .iter()
+            .map(|index| format!("eq(n\\,{index})"))
+            .collect();
         filters.push(format!("select={}", chosen.join("+")));
     }
     filters.extend(match pass.size {
         FrameSize::Native => None,
         FrameSize::Exact { width, height } => Some(format!("scale={width}:{height}")),
-        FrameSize::Within { long_edge: edge } => {
-            Some(format!("scale=min(iw\\,{edge}):min(ih\\,{edge}):force_original_aspect_ratio=decrease"))
-        }
+        FrameSize::Within { long_edge: edge } => Some(format!(
+            "scale=min(iw\\,{edge}):min(ih\\,{edge}):force_original_aspect_ratio=decrease"
+        )),
     });
     words.extend(output.map(Into::into));
     if !filters.is_empty() {
         words.extend(["-vf".into(), filters.join(",").into()]);
     }
-    words.extend(["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"].map(Into::into));
+    words.extend(
+        [
+            "-pix_fmt",
+            "rgb24",
+            "-c:v",
+            "ppm",
+            "-f",
+            "image2pipe",
+            "pipe:1",
+        ]
+        .map(Into::into),
+    );
     words
 }
 
 /// The last `frame=` line of `-progress`.
 fn counted(tail: &str) -> Option<usize> {
-    let last = tail.lines().rev().find_map(|line| line.strip_prefix("frame="));
+    let last = tail
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("frame="));
     last?.trim().parse().ok()
 }
 
@@ -166,7 +215,11 @@ enum Garbled {
     Rubbish,
 }
 
-fn read_pictures(stdout: ChildStdout, most_pixels: u64, send: &SyncSender<Result<Picture, Garbled>>) {
+fn read_pictures(
+    stdout: ChildStdout,
+    most_pixels: u64,
+    send: &SyncSender<Result<Picture, Garbled>>,
+) {
     let mut pipe = BufReader::with_capacity(1 << 16, stdout);
     while let Some(read) = read_picture(&mut pipe, most_pixels).transpose() {
         let last = read.is_err();
@@ -179,7 +232,9 @@ fn read_pictures(stdout: ChildStdout, most_pixels: u64, send: &SyncSender<Result
 
 /// The next picture; none at the end of the pipe, or where it was cut short.
 fn read_picture(pipe: &mut impl Read, most_pixels: u64) -> Result<Option<Picture>, Garbled> {
-    let Some(magic) = word(pipe) else { return Ok(None) };
+    let Some(magic) = word(pipe) else {
+        return Ok(None);
+    };
     let mut number = || word(pipe)?.parse::<u32>().ok();
     let (Some(width), Some(height), Some(255)) = (number(), number(), number()) else {
         return Err(Garbled::Rubbish);
@@ -189,7 +244,10 @@ fn read_picture(pipe: &mut impl Read, most_pixels: u64) -> Result<Option<Picture
     }
     let pixels = u64::from(width) * u64::from(height);
     if pixels > most_pixels {
-        return Err(Garbled::TooLarge { width: width.into(), height: height.into() });
+        return Err(Garbled::TooLarge {
+            width: width.into(),
+            height: height.into(),
+        });
     }
     let mut rgb = vec![0; pixels as usize * 3];
     pipe.read_exact(&mut rgb).map_err(|_| Garbled::Rubbish)?;
@@ -241,6 +299,9 @@ mod tests {
 
     #[test]
     fn the_last_count_is_the_count() {
-        assert_eq!(counted("frame=3\nspeed=1x\nframe=70\nprogress=end\n"), Some(70));
+        assert_eq!(
+            counted("frame=3\nspeed=1x\nframe=70\nprogress=end\n"),
+            Some(70)
+        );
     }
 }

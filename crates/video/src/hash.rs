@@ -18,7 +18,10 @@ pub fn bytes(bytes: &[u8]) -> String {
 /// # Errors
 /// [`Error::Read`] if the file cannot be opened or read.
 pub fn file(path: &Path) -> Result<String, Error> {
-    stream(path).map_err(|source| Error::Read { path: path.into(), source })
+    stream(path).map_err(|source| Error::Read {
+        path: path.into(),
+        source,
+    })
 }
 
 fn stream(path: &Path) -> io::Result<String> {
@@ -34,7 +37,11 @@ fn stream(path: &Path) -> io::Result<String> {
 }
 
 pub(crate) fn hexadecimal(digest: &[u8]) -> String {
-    digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(digit).collect()
+    digest
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(digit)
+        .collect()
 }
 
 fn digit(nibble: u8) -> char {
@@ -62,7 +69,9 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let said = file(Path::new("/nowhere/clip.mp4")).unwrap_err().to_string();
+        let said = file(Path::new("/nowhere/clip.mp4"))
+            .unwrap_err()
+            .to_string();
         assert_eq!(said, "cannot read /nowhere/clip.mp4");
     }
 }

@@ -34,7 +34,9 @@ impl Default for Limits {
             frame_pixels: 8192 * 8192,
             frames: 16_384,
             output_bytes: 2 << 30,
-            threads: thread::available_parallelism().map_or(1, NonZero::get).min(8),
+            threads: thread::available_parallelism()
+                .map_or(1, NonZero::get)
+                .min(8),
         }
     }
 }
@@ -52,7 +54,11 @@ impl Deadline {
         let now = Instant::now();
         let century = Duration::from_secs(100 * 365 * 24 * 3600);
         let end = now.checked_add(limit).unwrap_or_else(|| now + century);
-        Self { path: path.into(), end, limit }
+        Self {
+            path: path.into(),
+            end,
+            limit,
+        }
     }
 
     pub(crate) fn left(&self) -> Duration {
@@ -60,6 +66,9 @@ impl Deadline {
     }
 
     pub(crate) fn passed(&self) -> Error {
-        Error::Deadline { path: self.path.clone(), limit: self.limit }
+        Error::Deadline {
+            path: self.path.clone(),
+            limit: self.limit,
+        }
     }
 }

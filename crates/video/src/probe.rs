@@ -42,7 +42,11 @@ pub struct Probe {
 impl Probe {
     /// Width and height as a player shows them.
     pub fn upright(&self) -> (u64, u64) {
-        if self.rotation % 180 == 90 { (self.height, self.width) } else { (self.width, self.height) }
+        if self.rotation % 180 == 90 {
+            (self.height, self.width)
+        } else {
+            (self.width, self.height)
+        }
     }
 }
 
@@ -56,12 +60,27 @@ pub(crate) struct Timeline {
 pub(crate) fn probe(tools: &Decoder, source: &Source, deadline: &Deadline) -> Result<Probe, Error> {
     let show = "stream=codec_name,pix_fmt,width,height,avg_frame_rate,r_frame_rate,duration,nb_frames\
                 :stream_tags=rotate:stream_side_data=rotation:format=format_name,duration";
-    let said = ask(tools, source, deadline, &["-of", "json", "-show_entries", show])?;
-    let unreadable = || Error::Decode { path: source.named.clone(), said: String::new() };
+    let said = ask(
+        tools,
+        source,
+        deadline,
+        &["-of", "json", "-show_entries", show],
+    )?;
+    let unreadable = || Error::Decode {
+        path: source.named.clone(),
+        said: String::new(),
+    };
     let wire: Wire = serde_json::from_str(&said).map_err(|_| unreadable())?;
-    let no_video = || Error::NoVideo { path: source.named.clone() };
+    let no_video = || Error::NoVideo {
+        path: source.named.clone(),
+    };
     let stream = wire.streams.into_iter().next().ok_or_else(no_video)?;
-    let number = |text: Option<String>| text?.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
+    let number = |text: Option<String>| {
+        text?
+            .parse()
+            .ok()
+            .filter(|x: &f64| x.is_finite() && *x >= 0.0)
+    };
     let probe = Probe {
         container: wire.format.format_name,
         codec: stream.codec_name.ok_or_else(unreadable)?,
@@ -72,38 +91,75 @@ pub(crate) fn probe(tools: &Decoder, source: &Source, deadline: &Deadline) -> Re
             // Side data turns the other way round than the older tag.
             .map(|degrees| -degrees)
             .or_else(|| stream.tags.rotate.as_deref()?.parse().ok())
-            .map_or(0, |degrees: f64| (degrees / 90.0).round().rem_euclid(4.0) as u32 * 90),
+            .map_or(0, |degrees: f64| {
+                (degrees / 90.0).round().rem_euclid(4.0) as u32 * 90
+            }),
         pixel_format: stream.pix_fmt,
         width: stream.width,
         height: stream.height,
         average_fps: stream.avg_frame_rate.as_deref().and_then(ratio),
         base_fps: stream.r_frame_rate.as_deref().and_then(ratio),
-        duration: number(stream.duration).or_else(|| number(wire.format.duration)).map(Seconds),
+        duration: number(stream.duration)
+            .or_else(|| number(wire.format.duration))
+            .map(Seconds),
         frames: stream.nb_frames.and_then(|frames| frames.parse().ok()),
     };
     let limit = tools.limits.frame_pixels;
     if probe.width.saturating_mul(probe.height) > limit {
         let (width, height) = (probe.width, probe.height);
-        return Err(Error::Pixels { path: source.named.clone(), width, height, limit });
+        return Err(Error::Pixels {
+            path: source.named.clone(),
+            width,
+            height,
+            limit,
+        });
     }
     Ok(probe)
 }
 
 /// Frame times as the container tells them: quick, but a damaged file holds packets that never
 /// become frames.
-pub(crate) fn packets(tools: &Decoder, source: &Source, deadline: &Deadline) -> Result<Timeline, Error> {
-    let show = ["-of", "csv=p=0", "-show_entries", "packet=pts_time,duration_time,flags"];
+pub(crate) fn packets(
+    tools: &Decoder,
+    source: &Source,
+    deadline: &Deadline,
+) -> Result<Timeline, Error> {
+    let show = [
+        "-of",
+        "csv=p=0",
+        "-show_entries",
+        "packet=pts_time,duration_time,flags",
+    ];
     timeline(tools, source, deadline, &show)
 }
 
 /// Frame times as the decoder tells them: true and slow.
-pub(crate) fn frames(tools: &Decoder, source: &Source, deadline: &Deadline) -> Result<Timeline, Error> {
-    let show = ["-of", "csv=p=0", "-show_entries", "frame=best_effort_timestamp_time,pkt_duration_time,duration_time"];
+pub(crate) fn frames(
+    tools: &Decoder,
+    source: &Source,
+    deadline: &Deadline,
+) -> Result<Timeline, Error> {
+    let show = [
+        "-of",
+        "csv=p=0",
+        "-show_entries",
+        "frame=best_effort_timestamp_time,pkt_duration_time,duration_time",
+    ];
     timeline(tools, source, deadline, &show)
 }
 
-fn timeline(tools: &Decoder, source: &Source, deadline: &Deadline, show: &[&str]) -> Result<Timeline, Error> {
-    let format = ask(tools, source, deadline, &["-of", "csv=p=0", "-show_entries", "format=start_time"])?;
+fn timeline(
+    tools: &Decoder,
+    source: &Source,
+    deadline: &Deadline,
+    show: &[&str],
+) -> Result<Timeline, Error> {
+    let format = ask(
+        tools,
+        source,
+        deadline,
+        &["-of", "csv=p=0", "-show_entries", "format=start_time"],
+    )?;
     let start: f64 = format.trim().parse().unwrap_or(0.0);
     let said = ask(tools, source, deadline, show)?;
     let mut rows: Vec<(f64, f64)> = Vec::new();
@@ -119,13 +175,25 @@ fn timeline(tools: &Decoder, source: &Source, deadline: &Deadline, show: &[&str]
         }
     }
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let end = rows.last().map_or(0.0, |(time, length)| time + length - start);
-    Ok(Timeline { times: rows.iter().map(|(time, _)| Seconds(time - start)).collect(), end: Seconds(end) })
+    let end = rows
+        .last()
+        .map_or(0.0, |(time, length)| time + length - start);
+    Ok(Timeline {
+        times: rows.iter().map(|(time, _)| Seconds(time - start)).collect(),
+        end: Seconds(end),
+    })
 }
 
 /// What `ffprobe` answers about the first picture stream that is not a cover image.
-fn ask(tools: &Decoder, source: &Source, deadline: &Deadline, show: &[&str]) -> Result<String, Error> {
-    let mut arguments: Vec<OsString> = ["-v", "error", "-select_streams", "V:0"].map(Into::into).into();
+fn ask(
+    tools: &Decoder,
+    source: &Source,
+    deadline: &Deadline,
+    show: &[&str],
+) -> Result<String, Error> {
+    let mut arguments: Vec<OsString> = ["-v", "error", "-select_streams", "V:0"]
+        .map(Into::into)
+        .into();
     arguments.extend(show.iter().map(OsString::from));
     arguments.extend(input(tools, source));
     let mut child = Child::start(&tools.ffprobe, arguments, deadline, move |stdout, send| {
@@ -135,11 +203,15 @@ fn ask(tools: &Decoder, source: &Source, deadline: &Deadline, show: &[&str]) -> 
     })?;
     let said = child.next()?.flatten();
     let ended = child.finish()?;
-    let failed = || Error::Decode { path: source.named.clone(), said: last_words(&ended.tail, &source.url()) };
+    let failed = || Error::Decode {
+        path: source.named.clone(),
+        said: last_words(&ended.tail, &source.url()),
+    };
     if !ended.status.success() {
         return Err(failed());
     }
-    said.and_then(|said| String::from_utf8(said).ok()).ok_or_else(failed)
+    said.and_then(|said| String::from_utf8(said).ok())
+        .ok_or_else(failed)
 }
 
 /// `30000/1001` as a number; none for `0/0`.

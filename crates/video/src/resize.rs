@@ -32,12 +32,18 @@ pub fn bicubic(frame: &Frame, width: u32, height: u32, flavour: Flavour) -> Fram
 
 /// All frames at `width × height`, on all cores.
 pub fn bicubic_all(frames: &[Frame], width: u32, height: u32, flavour: Flavour) -> Vec<Frame> {
-    let Some(first) = frames.first() else { return Vec::new() };
+    let Some(first) = frames.first() else {
+        return Vec::new();
+    };
     let size = (first.width, first.height);
     let plan = Plan::new(size, (width, height), flavour);
     let resize = |frame: &Frame| {
         let same = (frame.width, frame.height) == size;
-        if same { plan.apply(frame) } else { bicubic(frame, width, height, flavour) }
+        if same {
+            plan.apply(frame)
+        } else {
+            bicubic(frame, width, height, flavour)
+        }
     };
     frames.par_iter().map(resize).collect()
 }
@@ -117,8 +123,19 @@ impl Weights {
             Flavour::Pillow => 22,
             Flavour::Torchvision => bits_of_16(weights.iter().copied().fold(0.0, f64::max)),
         };
-        let fixed = weights.iter().map(|weight| nearest(weight * f64::from(1 << bits))).collect();
-        Self { from, to, bits, first, count, fixed, most }
+        let fixed = weights
+            .iter()
+            .map(|weight| nearest(weight * f64::from(1 << bits)))
+            .collect();
+        Self {
+            from,
+            to,
+            bits,
+            first,
+            count,
+            fixed,
+            most,
+        }
     }
 
     fn is_identity(&self) -> bool {
@@ -142,12 +159,18 @@ impl Weights {
 
 /// The most bits behind the point with which `largest` still fits 16 signed bits.
 fn bits_of_16(largest: f64) -> u32 {
-    (0..22).find(|bits| 0.5 + largest * f64::from(1 << (bits + 1)) >= 32_768.0).unwrap_or(22)
+    (0..22)
+        .find(|bits| 0.5 + largest * f64::from(1 << (bits + 1)) >= 32_768.0)
+        .unwrap_or(22)
 }
 
 /// To the nearest integer as C does it: add a half away from zero, cut.
 fn nearest(x: f64) -> i32 {
-    if x < 0.0 { (x - 0.5) as i32 } else { (x + 0.5) as i32 }
+    if x < 0.0 {
+        (x - 0.5) as i32
+    } else {
+        (x + 0.5) as i32
+    }
 }
 
 /// Keys' cubic convolution with a = -0.5.
@@ -169,7 +192,9 @@ fn along_rows<'a>(rgb: Cow<'a, Vec<u8>>, weights: &Weights) -> Cow<'a, Vec<u8>> 
     }
     let height = rgb.len() / (weights.from * 3);
     let mut out = vec![0; height * weights.to * 3];
-    let rows = rgb.chunks_exact(weights.from * 3).zip(out.chunks_exact_mut(weights.to * 3));
+    let rows = rgb
+        .chunks_exact(weights.from * 3)
+        .zip(out.chunks_exact_mut(weights.to * 3));
     for (input, output) in rows {
         for (i, pixel) in output.chunks_exact_mut(3).enumerate() {
             let (first, taps) = weights.of(i);

@@ -60,7 +60,10 @@ impl Sampling {
         };
         match self {
             Self::Uniform { frames } => count("frames", frames)?,
-            Self::Fps { fps, max_frames } | Self::Transformers { fps, max_frames, .. } => {
+            Self::Fps { fps, max_frames }
+            | Self::Transformers {
+                fps, max_frames, ..
+            } => {
                 rate(fps)?;
                 count("max_frames", max_frames)?;
             }
@@ -73,7 +76,9 @@ impl Sampling {
 /// `frames` moments spread evenly over `duration`: the middle of each of `frames` equal parts.
 pub fn uniform_times(duration: Seconds, frames: usize) -> Vec<Seconds> {
     let step = duration.0 / frames as f64;
-    (0..frames).map(|i| Seconds((i as f64 + 0.5) * step)).collect()
+    (0..frames)
+        .map(|i| Seconds((i as f64 + 0.5) * step))
+        .collect()
 }
 
 /// For each moment the index of the frame on screen then: the last one whose time is not later,
@@ -81,7 +86,11 @@ pub fn uniform_times(duration: Seconds, frames: usize) -> Vec<Seconds> {
 pub fn on_screen(times: &[Seconds], moments: &[Seconds]) -> Vec<usize> {
     moments
         .iter()
-        .map(|moment| times.partition_point(|time| time <= moment).saturating_sub(1))
+        .map(|moment| {
+            times
+                .partition_point(|time| time <= moment)
+                .saturating_sub(1)
+        })
         .collect()
 }
 
@@ -115,7 +124,11 @@ pub fn transformers_indices(total: usize, video_fps: f64, rule: TransformersRule
         return Vec::new();
     }
     let indices = torch_arange(total as f64, total as f64 / n);
-    indices.into_iter().map(|at| at as usize).filter(|&at| at < total).collect()
+    indices
+        .into_iter()
+        .map(|at| at as usize)
+        .filter(|&at| at < total)
+        .collect()
 }
 
 /// `torch.arange(0, end, step)` in f32 as the x86 kernel computes it: in blocks of eight the first

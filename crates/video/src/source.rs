@@ -18,11 +18,17 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Self, Error> {
-        let read = |source| Error::Read { path: path.into(), source };
+        let read = |source| Error::Read {
+            path: path.into(),
+            source,
+        };
         let resolved = fs::canonicalize(path).map_err(read)?;
         let metadata = fs::metadata(&resolved).map_err(read)?;
         if !metadata.is_file() {
-            return Err(Error::NotAFile { path: path.into(), kind: kind(&metadata) });
+            return Err(Error::NotAFile {
+                path: path.into(),
+                kind: kind(&metadata),
+            });
         }
         fs::File::open(&resolved).map_err(read)?;
         let bytes = metadata.len();
@@ -30,9 +36,16 @@ impl Source {
             return Err(Error::Empty { path: path.into() });
         }
         if bytes > limits.file_bytes {
-            return Err(Error::TooBig { path: path.into(), bytes, limit: limits.file_bytes });
+            return Err(Error::TooBig {
+                path: path.into(),
+                bytes,
+                limit: limits.file_bytes,
+            });
         }
-        Ok(Self { named: path.into(), resolved })
+        Ok(Self {
+            named: path.into(),
+            resolved,
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -25,11 +25,24 @@ fn picture(kind: &str, width: u32, height: u32) -> Frame {
     };
     let edges = |i: u32| {
         let (x, y, c) = (i / 3 % width, i / 3 / width, i % 3);
-        if (x / 3 + y / 2 + c) % 2 == 0 { 255 } else { ((x * 5 + y * 3) % 8) as u8 }
+        if (x / 3 + y / 2 + c) % 2 == 0 {
+            255
+        } else {
+            ((x * 5 + y * 3) % 8) as u8
+        }
     };
     let bytes = 0..width * height * 3;
-    let rgb = if kind == "noise" { bytes.map(noise).collect() } else { bytes.map(edges).collect() };
-    Frame { width, height, rgb, seconds: Seconds(0.0) }
+    let rgb = if kind == "noise" {
+        bytes.map(noise).collect()
+    } else {
+        bytes.map(edges).collect()
+    };
+    Frame {
+        width,
+        height,
+        rgb,
+        seconds: Seconds(0.0),
+    }
 }
 
 #[track_caller]
@@ -40,7 +53,14 @@ fn check(flavour: Flavour, want: impl Fn(&Case) -> &str) {
         let frame = picture(&case.picture, case.from.0, case.from.1);
         let resized = bicubic(&frame, case.to.0, case.to.1, flavour);
         assert_eq!((resized.width, resized.height), case.to);
-        assert_eq!(resized.sha256(), want(case), "{} {:?} to {:?}", case.picture, case.from, case.to);
+        assert_eq!(
+            resized.sha256(),
+            want(case),
+            "{} {:?} to {:?}",
+            case.picture,
+            case.from,
+            case.to
+        );
     }
 }
 
@@ -56,7 +76,14 @@ fn every_byte_equals_torchvisions() {
 
 #[test]
 fn many_frames_come_out_as_each_alone() {
-    let frames = [picture("noise", 50, 40), picture("edges", 50, 40), picture("noise", 9, 9)];
-    let alone: Vec<Frame> = frames.iter().map(|frame| bicubic(frame, 28, 56, Flavour::Torchvision)).collect();
+    let frames = [
+        picture("noise", 50, 40),
+        picture("edges", 50, 40),
+        picture("noise", 9, 9),
+    ];
+    let alone: Vec<Frame> = frames
+        .iter()
+        .map(|frame| bicubic(frame, 28, 56, Flavour::Torchvision))
+        .collect();
     assert_eq!(bicubic_all(&frames, 28, 56, Flavour::Torchvision), alone);
 }

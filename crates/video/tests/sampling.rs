@@ -6,13 +6,17 @@ use video::{Sampling, Seconds};
 
 /// As the goldens have it: SHA-256 of the indices as little-endian `u32`s.
 fn digest(indices: &[usize]) -> String {
-    let bytes: Vec<u8> = indices.iter().flat_map(|&index| (index as u32).to_le_bytes()).collect();
+    let bytes: Vec<u8> = indices
+        .iter()
+        .flat_map(|&index| (index as u32).to_le_bytes())
+        .collect();
     video::hash::bytes(&bytes)
 }
 
 #[test]
 fn a_capped_rate_takes_numpys_indices() {
-    let cases: Vec<(usize, usize, String)> = serde_json::from_str(include_str!("goldens/linspace.json")).unwrap();
+    let cases: Vec<(usize, usize, String)> =
+        serde_json::from_str(include_str!("goldens/linspace.json")).unwrap();
     assert!(cases.len() > 200);
     for (total, count, want) in cases {
         assert_eq!(digest(&linspace(total, count)), want, "{count} of {total}");
@@ -25,7 +29,11 @@ fn the_ports_indices_are_the_ports() {
     let cases: Vec<Case> = serde_json::from_str(include_str!("goldens/transformers.json")).unwrap();
     assert!(cases.len() > 200);
     for (total, video_fps, fps, min_frames, max_frames, count, want) in cases {
-        let rule = TransformersRule { fps, min_frames, max_frames };
+        let rule = TransformersRule {
+            fps,
+            min_frames,
+            max_frames,
+        };
         let indices = transformers_indices(total, video_fps, rule);
         assert_eq!(indices.len(), count, "{rule:?} of {total} at {video_fps}");
         assert_eq!(digest(&indices), want, "{rule:?} of {total} at {video_fps}");
@@ -68,7 +76,10 @@ fn an_unknown_rule_is_refused() {
 
 #[test]
 fn a_rule_survives_being_written() {
-    let rule = Sampling::Fps { fps: 0.5, max_frames: 90 };
+    let rule = Sampling::Fps {
+        fps: 0.5,
+        max_frames: 90,
+    };
     let json = serde_json::to_string(&rule).unwrap();
     assert_eq!(json, r#"{"rule":"fps","fps":0.5,"max_frames":90}"#);
     assert_eq!(serde_json::from_str::<Sampling>(&json).unwrap(), rule);
@@ -76,13 +87,25 @@ fn a_rule_survives_being_written() {
 
 #[test]
 fn a_rate_of_zero_is_refused_with_the_remedy() {
-    let said = Sampling::Fps { fps: 0.0, max_frames: 1 }.checked().unwrap_err().to_string();
-    assert_eq!(said, "fps is 0: more than 0 and at most 1000 frames a second");
+    let said = Sampling::Fps {
+        fps: 0.0,
+        max_frames: 1,
+    }
+    .checked()
+    .unwrap_err()
+    .to_string();
+    assert_eq!(
+        said,
+        "fps is 0: more than 0 and at most 1000 frames a second"
+    );
 }
 
 #[test]
 fn no_frames_at_all_cannot_be_asked_for() {
-    let said = Sampling::Uniform { frames: 0 }.checked().unwrap_err().to_string();
+    let said = Sampling::Uniform { frames: 0 }
+        .checked()
+        .unwrap_err()
+        .to_string();
     assert_eq!(said, "frames is 0: 1 or more");
 }
 
