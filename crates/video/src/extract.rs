@@ -8,7 +8,7 @@ use std::io::{BufReader, Read};
 use std::process::ChildStdout;
 use std::sync::mpsc::SyncSender;
 
-use crate::child::{Child, last_words};
+use crate::child::{Child, Ended, last_words};
 use crate::limits::Deadline;
 use crate::source::Source;
 use crate::{Decoder, Error, FrameSize};
@@ -128,7 +128,7 @@ pub(crate) fn extract(
     let ended = child.finish()?;
     let said = last_words(&ended.tail, &source.url());
     if !ended.status.success() {
-        return Err(Error::Decode { path: path(), said });
+        return Err(failure(tools, source, &ended));
     }
     if !said.is_empty() {
         tracing::warn!(path = %source.named.display(), said, "damaged video");
@@ -137,6 +137,30 @@ pub(crate) fn extract(
         total = counted(&ended.tail).ok_or_else(|| Error::Decode { path: path(), said })?;
     }
     Ok(Extracted { pictures, total })
+}
+
+/// Why either program gave up, by its last words.
+pub(crate) fn failure(tools: &Decoder, source: &Source, ended: &Ended) -> Error {
+    let path = source.named.clone();
+    match too_large(&ended.tail) {
+        Some((width, height)) => Error::Pixels {
+            path,
+            width,
+            height,
+            limit: tools.limits.frame_pixels,
+        },
+        None => Error::Decode {
+            path,
+            said: last_words(&ended.tail, &source.url()),
+        },
+    }
+}
+
+/// The size in `Picture size 64x48 exceeds specified max pixel count`.
+fn too_large(tail: &str) -> Option<(u64, u64)> {
+    let (before, _) = tail.split_once(" exceeds specified max pixel count")?;
+    let (width, height) = before.rsplit_once(' ')?.1.split_once('x')?;
+    Some((width.parse().ok()?, height.parse().ok()?))
 }
 
 fn arguments(tools: &Decoder, source: &Source, pass: Pass<'_>) -> Vec<OsString> {
@@ -154,9 +178,11 @@ fn arguments(tools: &Decoder, source: &Source, pass: Pass<'_>) -> Vec<OsString> 
         "-vsync",
         "passthrough",
     ];
+    // The second one repeats the first frame of a stream that starts late, as ffmpeg itself does for
+    // outputs of a constant rate.
     let resample = pass
         .fps
-        .map(|fps| format!("fps=fps={fps}:round=down:start_time=0"));
+        .map(|fps| format!("fps=fps={fps}:round=down,fps=fps={fps}:start_time=0"));
     let mut filters: Vec<String> = resample.iter().cloned().collect();
     if let Keep::Indices(indices) = pass.keep {
         // Decoded once, written twice: to nowhere, which counts, and the chosen ones to us.

@@ -5,8 +5,8 @@ use std::io::Read;
 
 use serde::Deserialize;
 
-use crate::child::{Child, last_words};
-use crate::extract::input;
+use crate::child::Child;
+use crate::extract::{failure, input};
 use crate::limits::Deadline;
 use crate::source::Source;
 use crate::{Decoder, Error, Seconds};
@@ -203,15 +203,11 @@ fn ask(
     })?;
     let said = child.next()?.flatten();
     let ended = child.finish()?;
-    let failed = || Error::Decode {
-        path: source.named.clone(),
-        said: last_words(&ended.tail, &source.url()),
-    };
     if !ended.status.success() {
-        return Err(failed());
+        return Err(failure(tools, source, &ended));
     }
     said.and_then(|said| String::from_utf8(said).ok())
-        .ok_or_else(failed)
+        .ok_or_else(|| failure(tools, source, &ended))
 }
 
 /// `30000/1001` as a number; none for `0/0`.

@@ -118,7 +118,7 @@ fn a_rotated_video_stands_upright() {
     let probe = Decoder::default().probe(&path).unwrap();
     assert_eq!(
         (probe.width, probe.height, probe.rotation, probe.upright()),
-        (64, 48, 90, (48, 64))
+        (64, 48, 270, (48, 64))
     );
     let clip = native(&path, EACH_SECOND).unwrap();
     assert_eq!((clip.frames[0].width, clip.frames[0].height), (48, 64));

@@ -107,7 +107,7 @@ fn an_address_is_only_a_missing_file() {
 fn text_with_the_name_of_a_video() {
     check(
         &Made::new().bytes("text.mp4", "once upon a time ".repeat(1000)),
-        "cannot be decoded: Invalid data",
+        "cannot be decoded: ",
     );
 }
 
@@ -517,7 +517,7 @@ fn a_flood_of_frames_is_cut() {
 
 #[test]
 fn a_flood_of_bytes_is_no_frame() {
-    check_ends("exec cat /dev/zero", "");
+    check_ends("exec cat /dev/zero", "cannot be decoded");
 }
 
 #[test]
