@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
-use safety::Labels;
+use safety::{Labels, Subset};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -21,6 +21,9 @@ const SAID: usize = 5;
 pub struct Record {
     /// Unique in the file.
     pub id: String,
+    /// The part of the benchmark that it is like, where it is like one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subset: Option<Subset>,
     /// A video or image; in the file relative to its folder, once read with that folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub video: Option<PathBuf>,
@@ -148,6 +151,7 @@ mod tests {
     fn record(id: &str) -> Record {
         Record {
             id: id.into(),
+            subset: None,
             video: None,
             query: "What moves?".into(),
             answer: "A square.".into(),
@@ -172,6 +176,7 @@ mod tests {
     fn records_survive_writing_and_reading() {
         let full = Record {
             video: Some("videos/a.mp4".into()),
+            subset: Some(Subset::SH),
             system: Some("Be brief.".into()),
             labels: serde_json::from_str(r#"{"visual": 1, "textual": 0}"#).unwrap(),
             ..record("b")

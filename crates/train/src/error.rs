@@ -83,6 +83,9 @@ pub enum Error {
         /// Ids of all samples of the step.
         samples: Vec<String>,
     },
+    /// The model cannot be opened or built.
+    #[error("model cannot be trained")]
+    Model(#[source] Box<model::Error>),
     /// The stage failed to compute a loss.
     #[error("no loss at step {step}, samples {samples}", samples = samples.join(", "))]
     Objective {
@@ -155,6 +158,12 @@ pub enum Error {
         #[source]
         source: candle_core::Error,
     },
+}
+
+impl From<model::Error> for Error {
+    fn from(error: model::Error) -> Self {
+        Self::Model(Box::new(error))
+    }
 }
 
 /// Says what was going on when a tensor operation failed.

@@ -1,5 +1,5 @@
 //! Batches to better weights, in reading order: what a run is asked to do ([`recipe`]), the samples
-//! it learns from ([`data`]) and in which order ([`order`]), what is minimised ([`loss`]), how one
+//! it learns from ([`data`], [`examples`]) and in which order ([`order`]), what is minimised ([`loss`]), how one
 //! optimizer step is computed ([`step`]: micro-batches to [`gradient`]s) and taken ([`groups`],
 //! [`schedule`], [`optimizer`]), what is written down ([`events`], [`checkpoint`]) and the loop
 //! around all of it ([`run`]). [`forward`] and [`stages`] join these to the model.
@@ -10,6 +10,7 @@ pub mod checkpoint;
 pub mod data;
 pub mod error;
 pub mod events;
+pub mod examples;
 pub mod forward;
 pub mod gradient;
 pub mod groups;

@@ -1,11 +1,69 @@
 //! Supervised fine-tuning: the next token of the answers.
 
-use model::VideoLlama3;
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use candle_core::DType;
+use model::{Alarm, Config, VideoLlama3, Weights};
 
 use crate::forward::{Example, hidden, longest};
 use crate::loss::next_token::{Targets, next_token, target_count};
+use crate::recipe::Sft;
+use crate::run::{Ended, Progress, Run, run};
+use crate::stages::folder::ModelFolder;
 use crate::step::{Item, Loss, Objective, Totals};
 use crate::{BoxError, Error};
+
+/// A model, what it should learn, and where.
+pub struct Job<'a> {
+    /// Checkpoint folder that the run starts from: configuration, tokenizer and all else that stays.
+    pub source: &'a Path,
+    /// In f32: read from `source`, or fresh ones of its configuration.
+    pub weights: Weights,
+    /// What to do.
+    pub recipe: &'a Sft,
+    /// What to learn.
+    pub examples: &'a [Example],
+    /// The run's folder.
+    pub folder: &'a Path,
+    /// Micro-batches at a time; see [`Run::workers`].
+    pub workers: NonZeroUsize,
+    /// See [`Run::versions`].
+    pub versions: BTreeMap<String, String>,
+}
+
+/// Trains, from the newest checkpoint of the run's folder if it has one.
+pub fn train(
+    job: Job<'_>,
+    progress: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
+) -> Result<Ended, Error> {
+    let config = Config::open(job.source)?;
+    let plan = job
+        .recipe
+        .rules()
+        .assign(job.weights.iter().map(|(name, _)| name))?;
+    let (weights, parameters) = job.weights.into_trainable(|name| plan.contains_key(name))?;
+    let device = candle_core::Device::Cpu;
+    let alarm = Alarm::open(job.source, config.text.hidden_size, DType::F32, &device)?;
+    let model = VideoLlama3::new(config.clone(), &weights, alarm)?;
+    let it = Run {
+        folder: job.folder,
+        recipe: job.recipe,
+        objective: &Supervised::new(&model, job.examples)?,
+        parameters: &parameters,
+        artifacts: &ModelFolder {
+            source: job.source,
+            config: &config,
+            weights: &weights,
+            parameters: &parameters,
+        },
+        workers: job.workers,
+        versions: job.versions,
+    };
+    run(&it, progress)
+}
 
 /// The mean next-token loss over the answers of examples.
 pub struct Supervised<'a> {

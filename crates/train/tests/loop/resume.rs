@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::toy::{Toy, files, go_on, recipe, train, train_on};
+use crate::toy::{Toy, files, go_on, recipe, train};
 use train::checkpoint::Artifacts;
 use train::recipe::Sft;
 use train::run::{Ended, Run, run};
@@ -100,8 +100,11 @@ fn a_finished_run_that_is_started_again_stays_as_it_is() {
 #[test]
 fn the_number_of_workers_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let toy = Toy::new(SAMPLES);
-    train_on(2, folder.path(), &recipe(), &toy, &toy, &mut go_on).unwrap();
+    let toy = Toy {
+        workers: 2.try_into().unwrap(),
+        ..Toy::new(SAMPLES)
+    };
+    train(folder.path(), &recipe(), &toy, &toy, &mut go_on).unwrap();
     same(&files(folder.path()), &uninterrupted());
 }
 

@@ -21,6 +21,7 @@ pub(crate) struct Toy {
     pub(crate) parameters: Parameters,
     pub(crate) items: Vec<Item>,
     pub(crate) sequences: Vec<Vec<u32>>,
+    pub(crate) workers: NonZeroUsize,
 }
 
 /// A number in -1..1 that depends on `i` as if by chance.
@@ -68,6 +69,7 @@ impl Toy {
             parameters,
             items,
             sequences,
+            workers: NonZeroUsize::MIN,
         }
     }
 
@@ -172,20 +174,8 @@ pub(crate) fn recipe() -> Sft {
     Sft::from_toml(text).unwrap()
 }
 
-/// A run of `objective` with the toy's own weights, on one worker.
+/// A run of `objective` with the toy's own weights.
 pub(crate) fn train<O: Objective>(
-    folder: &Path,
-    recipe: &Sft,
-    objective: &O,
-    toy: &Toy,
-    progress: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
-) -> Result<Ended, Error> {
-    train_on(1, folder, recipe, objective, toy, progress)
-}
-
-#[expect(clippy::too_many_arguments, reason = "a test's shorthand")]
-pub(crate) fn train_on<O: Objective>(
-    workers: usize,
     folder: &Path,
     recipe: &Sft,
     objective: &O,
@@ -198,7 +188,7 @@ pub(crate) fn train_on<O: Objective>(
         objective,
         parameters: &toy.parameters,
         artifacts: toy,
-        workers: NonZeroUsize::new(workers).unwrap(),
+        workers: toy.workers,
         versions: BTreeMap::from([("test".to_owned(), "1".to_owned())]),
     };
     run(&it, progress)

@@ -8,9 +8,8 @@ use std::path::Path;
 use candle_core::{DType, Device};
 use model::{Config, VideoLlama3, Weights};
 use train::recipe::Sft;
-use train::run::{Ended, Progress, Run, run};
-use train::stages::folder::ModelFolder;
-use train::stages::sft::Supervised;
+use train::run::{Ended, Progress};
+use train::stages::sft::{Job, train};
 
 use crate::tiny::{Golden, golden};
 
@@ -33,26 +32,16 @@ fn recipe() -> Sft {
 fn train_until(folder: &Path, last: usize) -> (Ended, Vec<f32>) {
     let Golden {
         checkpoint,
-        config,
         weights,
-        model,
-        parameters,
         examples,
         ..
-    } = &golden(|name| recipe().rules().assignment(name).is_some());
-    let objective = Supervised::new(model, examples).unwrap();
-    let artifacts = ModelFolder {
-        source: checkpoint,
-        config,
+    } = golden(|_| false);
+    let job = Job {
+        source: &checkpoint,
         weights,
-        parameters,
-    };
-    let it = Run {
-        folder,
         recipe: &recipe(),
-        objective: &objective,
-        parameters,
-        artifacts: &artifacts,
+        examples: &examples,
+        folder,
         workers: NonZeroUsize::new(2).unwrap(),
         versions: BTreeMap::new(),
     };
@@ -64,7 +53,7 @@ fn train_until(folder: &Path, last: usize) -> (Ended, Vec<f32>) {
             false => ControlFlow::Continue(()),
         }
     };
-    let ended = run(&it, &mut progress).unwrap();
+    let ended = train(job, &mut progress).unwrap();
     (ended, losses)
 }
 

@@ -34,7 +34,6 @@ pub(crate) fn index(value: &Value) -> usize {
 pub(crate) struct Golden {
     pub(crate) training: Value,
     pub(crate) checkpoint: PathBuf,
-    pub(crate) config: Config,
     pub(crate) weights: Weights,
     pub(crate) model: VideoLlama3,
     pub(crate) parameters: Parameters,
@@ -52,11 +51,10 @@ pub(crate) fn golden(trainable: impl Fn(&str) -> bool) -> Golden {
     let examples = list(&training["samples"], |sample| {
         example(folder, sample, &config)
     });
-    let model = VideoLlama3::new(config.clone(), &weights, None).unwrap();
+    let model = VideoLlama3::new(config, &weights, None).unwrap();
     Golden {
         training,
         checkpoint,
-        config,
         weights,
         model,
         parameters,
