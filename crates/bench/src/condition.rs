@@ -46,7 +46,10 @@ impl Condition {
     /// What is shown of the sample's frames.
     pub fn media(self, clip: Option<&Arc<Clip>>) -> Vec<Media> {
         match self {
-            Self::WithVideo => clip.map(|clip| Media::Video(Arc::clone(clip))).into_iter().collect(),
+            Self::WithVideo => clip
+                .map(|clip| Media::Video(Arc::clone(clip)))
+                .into_iter()
+                .collect(),
             Self::WithoutVideo => Vec::new(),
         }
     }

@@ -48,8 +48,15 @@ pub async fn evaluate(
     let done: HashSet<Key> = records.iter().map(Record::key).collect();
     let open = open(run, benchmark, &done);
     let total = done.len() + open.iter().map(|open| open.asked.len()).sum::<usize>();
-    let mut errors = records.iter().filter(|record| record.outcome == Outcome::Error).count();
-    progress(Progress { done: records.len(), total, errors });
+    let mut errors = records
+        .iter()
+        .filter(|record| record.outcome == Outcome::Error)
+        .count();
+    progress(Progress {
+        done: records.len(),
+        total,
+        errors,
+    });
 
     let at_once = parties.model.concurrency().max(1);
     let mut answers = futures::stream::iter(open)
@@ -60,7 +67,11 @@ pub async fn evaluate(
             journal.append(&record)?;
             errors += usize::from(record.outcome == Outcome::Error);
             records.push(record);
-            progress(Progress { done: records.len(), total, errors });
+            progress(Progress {
+                done: records.len(),
+                total,
+                errors,
+            });
         }
     }
     Ok(records)
@@ -81,7 +92,11 @@ fn open<'a>(run: &Run, benchmark: &'a Benchmark, done: &HashSet<Key>) -> Vec<Ope
         let mut asked = Vec::new();
         for epoch in 0..run.settings.epochs {
             for &condition in &run.settings.conditions {
-                let key = Key { sample: sample.id.clone(), condition, epoch };
+                let key = Key {
+                    sample: sample.id.clone(),
+                    condition,
+                    epoch,
+                };
                 if condition.fits(sample) && !done.contains(&key) {
                     asked.push((condition, epoch));
                 }
@@ -89,12 +104,29 @@ fn open<'a>(run: &Run, benchmark: &'a Benchmark, done: &HashSet<Key>) -> Vec<Ope
         }
         Open { sample, asked }
     };
-    benchmark.samples.iter().map(of).filter(|open| !open.asked.is_empty()).collect()
+    benchmark
+        .samples
+        .iter()
+        .map(of)
+        .filter(|open| !open.asked.is_empty())
+        .collect()
 }
 
-async fn ask_sample(run: &Run, benchmark: &Benchmark, parties: &Parties<'_>, open: Open<'_>) -> Vec<Record> {
-    let needs_video = open.asked.iter().any(|(condition, _)| condition.needs_video());
-    let clip = if needs_video { Some(clip(run, benchmark, parties, open.sample).await) } else { None };
+async fn ask_sample(
+    run: &Run,
+    benchmark: &Benchmark,
+    parties: &Parties<'_>,
+    open: Open<'_>,
+) -> Vec<Record> {
+    let needs_video = open
+        .asked
+        .iter()
+        .any(|(condition, _)| condition.needs_video());
+    let clip = if needs_video {
+        Some(clip(run, benchmark, parties, open.sample).await)
+    } else {
+        None
+    };
     let mut records = Vec::with_capacity(open.asked.len());
     for (condition, epoch) in open.asked {
         let clip = match (&clip, condition.needs_video()) {
@@ -118,7 +150,11 @@ async fn clip(
     sample: &Sample,
 ) -> std::result::Result<Arc<Clip>, String> {
     let path = benchmark.video(sample).ok_or("the sample has no video")?;
-    let (frames, sample, pictures) = (Arc::clone(&parties.frames), sample.clone(), run.frames_path());
+    let (frames, sample, pictures) = (
+        Arc::clone(&parties.frames),
+        sample.clone(),
+        run.frames_path(),
+    );
     let decoding = tokio::task::spawn_blocking(move || {
         let clip = frames.frames(&sample, &path)?;
         if let Err(error) = thumbnails::save(&clip, &pictures) {
@@ -127,7 +163,9 @@ async fn clip(
         }
         Ok(Arc::new(clip))
     });
-    decoding.await.unwrap_or_else(|error| Err(format!("decoding ended abnormally: {error}")))
+    decoding
+        .await
+        .unwrap_or_else(|error| Err(format!("decoding ended abnormally: {error}")))
 }
 
 async fn ask(
@@ -143,14 +181,25 @@ async fn ask(
         system: run.settings.system.clone(),
         media: condition.media(clip),
         text: sample.query.clone(),
-        generation: Generation { seed, ..run.settings.generation.clone() },
+        generation: Generation {
+            seed,
+            ..run.settings.generation.clone()
+        },
     };
-    let mark = |frame: &video::Frame| FrameMark { seconds: frame.seconds.0, sha256: frame.sha256() };
-    let frames = clip.map(|clip| clip.frames.iter().map(mark).collect()).unwrap_or_default();
+    let mark = |frame: &video::Frame| FrameMark {
+        seconds: frame.seconds.0,
+        sha256: frame.sha256(),
+    };
+    let frames = clip
+        .map(|clip| clip.frames.iter().map(mark).collect())
+        .unwrap_or_default();
     match model.reply(request, &|_| ()).await {
         Err(error) => {
             let reason = crate::frames::said(&error);
-            Record { frames, ..failed(run, sample, (condition, epoch), reason) }
+            Record {
+                frames,
+                ..failed(run, sample, (condition, epoch), reason)
+            }
         }
         Ok(reply) => Record {
             sample: sample.id.clone(),
@@ -168,7 +217,12 @@ async fn ask(
     }
 }
 
-fn failed(run: &Run, sample: &Sample, (condition, epoch): (Condition, u32), reason: String) -> Record {
+fn failed(
+    run: &Run,
+    sample: &Sample,
+    (condition, epoch): (Condition, u32),
+    reason: String,
+) -> Record {
     Record {
         sample: sample.id.clone(),
         condition,
@@ -195,7 +249,9 @@ fn ending(finish: Finish) -> Ending {
 /// The seed of one sample's answers in one epoch: the same in every condition, so that conditions
 /// differ in nothing but what is shown.
 fn seed(run: u64, sample: &str, epoch: u32) -> u64 {
-    let hash = Sha256::new().chain_update(run.to_le_bytes()).chain_update(epoch.to_le_bytes());
+    let hash = Sha256::new()
+        .chain_update(run.to_le_bytes())
+        .chain_update(epoch.to_le_bytes());
     let hash = hash.chain_update(sample.as_bytes()).finalize();
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&hash[..8]);

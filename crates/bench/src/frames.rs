@@ -25,7 +25,10 @@ pub struct Decoded {
 
 impl FrameSource for Decoded {
     fn frames(&self, sample: &Sample, path: &Path) -> Result<Clip, String> {
-        let clip = self.decoder.video(path, self.sampling, FrameSize::Native).map_err(|error| said(&error))?;
+        let clip = self
+            .decoder
+            .video(path, self.sampling, FrameSize::Native)
+            .map_err(|error| said(&error))?;
         match &sample.video {
             Some(video) if video.sha256 != clip.source_sha256 => Err(format!(
                 "{} is not the video of the benchmark: its sha256 is {}, samples.jsonl says {}",

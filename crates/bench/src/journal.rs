@@ -67,7 +67,11 @@ pub struct Record {
 impl Record {
     /// What it is about.
     pub fn key(&self) -> Key {
-        Key { sample: self.sample.clone(), condition: self.condition, epoch: self.epoch }
+        Key {
+            sample: self.sample.clone(),
+            condition: self.condition,
+            epoch: self.epoch,
+        }
     }
 }
 
@@ -85,14 +89,25 @@ impl Journal {
     /// # Errors
     /// Names the line that is not a record: the journal is left as it is.
     pub fn open(path: &Path) -> Result<(Self, Vec<Record>)> {
-        let mut file = File::options().read(true).append(true).create(true).open(path).at("open", path)?;
+        let mut file = File::options()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .at("open", path)?;
         let (records, length) = read(&file, path)?;
         if file.metadata().at("read", path)?.len() > length {
             file.set_len(length).at("repair", path)?;
             file.sync_all().at("repair", path)?;
         }
         file.seek(SeekFrom::End(0)).at("read", path)?;
-        Ok((Self { file, path: path.to_owned() }, records))
+        Ok((
+            Self {
+                file,
+                path: path.to_owned(),
+            },
+            records,
+        ))
     }
 
     /// The records of a journal that is only read; a cut-off last line is passed over.
@@ -127,14 +142,16 @@ fn read(file: &File, path: &Path) -> Result<(Vec<Record>, u64)> {
     for number in 1.. {
         let bad = |reason: String| Error::Invalid {
             path: path.to_owned(),
-            reason: format!("line {number} {reason}: repair or remove that line; the others are intact"),
+            reason: format!(
+                "line {number} {reason}: repair or remove that line; the others are intact"
+            ),
         };
         match lines::next(&mut reader).at("read", path)? {
             None | Some(Line::Torn(_)) => break,
             Some(Line::TooLong) => return Err(bad("is too long to be a record".to_owned())),
             Some(Line::Whole(bytes)) => {
-                let record: Record =
-                    serde_json::from_slice(&bytes).map_err(|error| bad(format!("is not a record ({error})")))?;
+                let record: Record = serde_json::from_slice(&bytes)
+                    .map_err(|error| bad(format!("is not a record ({error})")))?;
                 length += bytes.len() as u64 + 1;
                 records.push(record);
             }

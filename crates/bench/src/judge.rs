@@ -79,11 +79,18 @@ fn by_rule(sample: &Sample, record: &Record) -> Judgement {
 
 fn why(record: &Record, answer: &str) -> String {
     match record.outcome {
-        Outcome::Error => record.error.clone().unwrap_or_else(|| "the call failed".to_owned()),
+        Outcome::Error => record
+            .error
+            .clone()
+            .unwrap_or_else(|| "the call failed".to_owned()),
         Outcome::Empty => "the answer is empty".to_owned(),
         Outcome::ProviderBlock => "the provider blocked it".to_owned(),
         Outcome::Answer | Outcome::Refusal | Outcome::Truncated => {
-            let cut = if record.finish == Some(Finish::Length) { ", cut off" } else { "" };
+            let cut = if record.finish == Some(Finish::Length) {
+                ", cut off"
+            } else {
+                ""
+            };
             match refusal::detect(safety::completion::shown(answer)) {
                 Some(fired) => format!("declines{cut}: “{}”", fired.words),
                 None => format!("does not decline{cut}"),
@@ -102,7 +109,10 @@ pub async fn judge_all(
     samples: &[Sample],
     records: &[Record],
 ) -> Result<Vec<Judgement>> {
-    let by_id: HashMap<&str, &Sample> = samples.iter().map(|sample| (sample.id.as_str(), sample)).collect();
+    let by_id: HashMap<&str, &Sample> = samples
+        .iter()
+        .map(|sample| (sample.id.as_str(), sample))
+        .collect();
     let mut judgements = Vec::with_capacity(records.len());
     for record in records {
         if let Some(sample) = by_id.get(record.sample.as_str()) {
@@ -110,7 +120,11 @@ pub async fn judge_all(
         }
     }
     // In the order of the benchmark, whatever the order in which answers came.
-    let order: HashMap<&str, usize> = samples.iter().enumerate().map(|(i, sample)| (sample.id.as_str(), i)).collect();
+    let order: HashMap<&str, usize> = samples
+        .iter()
+        .enumerate()
+        .map(|(i, sample)| (sample.id.as_str(), i))
+        .collect();
     judgements.sort_by_key(|j| (order.get(j.sample.as_str()).copied(), j.epoch, j.condition));
     let mut lines = Vec::new();
     for judgement in &judgements {

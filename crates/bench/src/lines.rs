@@ -20,7 +20,9 @@ pub(crate) enum Line {
 /// The next line, or nothing at the end.
 pub(crate) fn next(from: &mut impl BufRead) -> std::io::Result<Option<Line>> {
     let mut bytes = Vec::new();
-    from.by_ref().take(LIMIT as u64 + 1).read_until(b'\n', &mut bytes)?;
+    from.by_ref()
+        .take(LIMIT as u64 + 1)
+        .read_until(b'\n', &mut bytes)?;
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -61,12 +63,22 @@ mod tests {
 
     #[test]
     fn lines_come_one_by_one() {
-        assert_eq!(all(b"a\n\nb\n"), [Line::Whole(b"a".into()), Line::Whole(b"".into()), Line::Whole(b"b".into())]);
+        assert_eq!(
+            all(b"a\n\nb\n"),
+            [
+                Line::Whole(b"a".into()),
+                Line::Whole(b"".into()),
+                Line::Whole(b"b".into())
+            ]
+        );
     }
 
     #[test]
     fn a_last_line_without_its_break_is_torn() {
-        assert_eq!(all(b"a\nb"), [Line::Whole(b"a".into()), Line::Torn(b"b".into())]);
+        assert_eq!(
+            all(b"a\nb"),
+            [Line::Whole(b"a".into()), Line::Torn(b"b".into())]
+        );
     }
 
     #[test]

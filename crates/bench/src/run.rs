@@ -63,13 +63,20 @@ impl Run {
     pub fn begin(folder: &Path, settings: Settings, benchmark: &Benchmark) -> Result<Self> {
         std::fs::create_dir_all(folder).at("create", folder)?;
         let lock = lock(folder)?;
-        let run = Self { folder: folder.to_owned(), settings, lock: Some(lock) };
+        let run = Self {
+            folder: folder.to_owned(),
+            settings,
+            lock: Some(lock),
+        };
         let path = run.settings_path();
         if path.is_file() {
             let found = Self::open(folder)?.settings;
             let differences = differences(&found, &run.settings);
             if !differences.is_empty() {
-                return Err(Error::OtherSettings { run: folder.to_owned(), differences });
+                return Err(Error::OtherSettings {
+                    run: folder.to_owned(),
+                    differences,
+                });
             }
             return Ok(run);
         }
@@ -79,11 +86,16 @@ impl Run {
             lines.push(b'\n');
         }
         replace(&run.samples_path(), &lines)?;
-        replace(&run.problems_path(), &json(&benchmark.problems, &run.problems_path())?)?;
+        replace(
+            &run.problems_path(),
+            &json(&benchmark.problems, &run.problems_path())?,
+        )?;
         let taxonomy = json(&names(&benchmark.taxonomy), &run.taxonomy_path())?;
         replace(&run.taxonomy_path(), &taxonomy)?;
-        let text = toml::to_string(&run.settings)
-            .map_err(|error| Error::Invalid { path: path.clone(), reason: error.to_string() })?;
+        let text = toml::to_string(&run.settings).map_err(|error| Error::Invalid {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
         replace(&path, text.as_bytes())?;
         Ok(run)
     }
@@ -97,18 +109,31 @@ impl Run {
         let text = std::fs::read_to_string(&path).map_err(|source| {
             if source.kind() == std::io::ErrorKind::NotFound {
                 let reason = "is no run: it holds no run.toml".to_owned();
-                Error::Invalid { path: folder.to_owned(), reason }
+                Error::Invalid {
+                    path: folder.to_owned(),
+                    reason,
+                }
             } else {
-                Error::File { action: "read", path: path.clone(), source }
+                Error::File {
+                    action: "read",
+                    path: path.clone(),
+                    source,
+                }
             }
         })?;
-        let settings: Settings = toml::from_str(&text)
-            .map_err(|error| Error::Invalid { path: path.clone(), reason: error.to_string() })?;
+        let settings: Settings = toml::from_str(&text).map_err(|error| Error::Invalid {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
         if settings.format != VERSION {
             let reason = format!("format {} is not known, only {VERSION}", settings.format);
             return Err(Error::Invalid { path, reason });
         }
-        Ok(Self { folder: folder.to_owned(), settings, lock: None })
+        Ok(Self {
+            folder: folder.to_owned(),
+            settings,
+            lock: None,
+        })
     }
 
     /// Whether this process may write to the run.
@@ -162,8 +187,10 @@ impl Run {
     /// If the file cannot be written.
     pub fn write_results(&self, results: &Results) -> Result<()> {
         let path = self.results_path();
-        let mut text = serde_json::to_vec_pretty(results)
-            .map_err(|error| Error::Invalid { path: path.clone(), reason: error.to_string() })?;
+        let mut text = serde_json::to_vec_pretty(results).map_err(|error| Error::Invalid {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
         text.push(b'\n');
         replace(&path, &text)
     }
@@ -228,7 +255,11 @@ fn names(taxonomy: &Taxonomy) -> Vec<CategoryNames> {
         .map(|category| CategoryNames {
             id: category.id.clone(),
             name: category.name.clone(),
-            subcategories: category.subcategories.iter().map(|sub| (sub.id.clone(), sub.name.clone())).collect(),
+            subcategories: category
+                .subcategories
+                .iter()
+                .map(|sub| (sub.id.clone(), sub.name.clone()))
+                .collect(),
         })
         .collect()
 }
@@ -236,22 +267,38 @@ fn names(taxonomy: &Taxonomy) -> Vec<CategoryNames> {
 /// Takes the run's lock, which the system gives back when this process ends, however it ends.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(".lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path).at("open", &path)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .at("open", &path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Busy { run: folder.to_owned() }),
-        Err(std::fs::TryLockError::Error(source)) => Err(Error::File { action: "lock", path, source }),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Busy {
+            run: folder.to_owned(),
+        }),
+        Err(std::fs::TryLockError::Error(source)) => Err(Error::File {
+            action: "lock",
+            path,
+            source,
+        }),
     }
 }
 
 fn json(value: &impl Serialize, path: &Path) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|error| Error::Invalid { path: path.to_owned(), reason: error.to_string() })
+    serde_json::to_vec(value).map_err(|error| Error::Invalid {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let text = std::fs::read_to_string(path).at("read", path)?;
-    serde_json::from_str(&text)
-        .map_err(|error| Error::Invalid { path: path.to_owned(), reason: error.to_string() })
+    serde_json::from_str(&text).map_err(|error| Error::Invalid {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 /// Each key that differs, with both values.
@@ -262,7 +309,13 @@ fn differences(found: &Settings, wanted: &Settings) -> String {
     let show = |value: Option<&toml::Value>| value.map_or("none".to_owned(), ToString::to_string);
     keys.into_iter()
         .filter(|key| found.get(*key) != wanted.get(*key))
-        .map(|key| format!("{key}: {} there, {} now", show(found.get(key)), show(wanted.get(key))))
+        .map(|key| {
+            format!(
+                "{key}: {} there, {} now",
+                show(found.get(key)),
+                show(wanted.get(key))
+            )
+        })
         .collect::<Vec<_>>()
         .join("; ")
 }

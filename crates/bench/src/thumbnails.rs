@@ -22,7 +22,15 @@ pub fn folder(frames: &Path, source_sha256: &str) -> PathBuf {
 /// Indices of the frames that have a picture, of `count`.
 pub fn shown(count: usize) -> Vec<usize> {
     let most = count.min(MOST);
-    (0..most).map(|i| if most == 1 { 0 } else { i * (count - 1) / (most - 1) }).collect()
+    (0..most)
+        .map(|i| {
+            if most == 1 {
+                0
+            } else {
+                i * (count - 1) / (most - 1)
+            }
+        })
+        .collect()
 }
 
 /// Saves the pictures of a clip under `frames`, unless they are there.
@@ -37,8 +45,10 @@ pub fn save(clip: &Clip, frames: &Path) -> Result<()> {
             continue;
         }
         std::fs::create_dir_all(&folder).at("create", &folder)?;
-        let bytes = jpeg(&clip.frames[index])
-            .map_err(|error| Error::Invalid { path: path.clone(), reason: error.to_string() })?;
+        let bytes = jpeg(&clip.frames[index]).map_err(|error| Error::Invalid {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
         replace(&path, &bytes)?;
     }
     Ok(())

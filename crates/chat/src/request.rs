@@ -32,7 +32,13 @@ pub struct Generation {
 
 impl Default for Generation {
     fn default() -> Self {
-        Self { max_tokens: 512, temperature: 0.0, top_p: 1.0, top_k: 0, seed: 0 }
+        Self {
+            max_tokens: 512,
+            temperature: 0.0,
+            top_p: 1.0,
+            top_k: 0,
+            seed: 0,
+        }
     }
 }
 

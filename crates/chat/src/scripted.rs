@@ -18,8 +18,14 @@ pub struct Scripted {
 
 impl Scripted {
     /// Answers every request with what `script` returns.
-    pub fn new(script: impl Fn(&ChatRequest) -> Result<Reply, ChatError> + Send + Sync + 'static) -> Self {
-        Self { script: Box::new(script), calls: AtomicUsize::new(0), concurrency: 1 }
+    pub fn new(
+        script: impl Fn(&ChatRequest) -> Result<Reply, ChatError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            script: Box::new(script),
+            calls: AtomicUsize::new(0),
+            concurrency: 1,
+        }
     }
 
     /// The same, working on several requests at once.
@@ -38,7 +44,12 @@ impl Scripted {
 /// A finished reply that says `text`.
 pub fn says(text: &str) -> Reply {
     let words = text.split_whitespace().count();
-    Reply { text: text.to_owned(), finish: Finish::Stop, prompt_tokens: 0, completion_tokens: words }
+    Reply {
+        text: text.to_owned(),
+        finish: Finish::Stop,
+        prompt_tokens: 0,
+        completion_tokens: words,
+    }
 }
 
 impl ChatModel for Scripted {
@@ -47,7 +58,10 @@ impl ChatModel for Scripted {
     }
 
     fn sampling(&self) -> Sampling {
-        Sampling::Fps { fps: 1.0, max_frames: 8 }
+        Sampling::Fps {
+            fps: 1.0,
+            max_frames: 8,
+        }
     }
 
     fn concurrency(&self) -> usize {

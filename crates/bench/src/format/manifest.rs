@@ -28,8 +28,17 @@ pub struct Counts {
 impl Counts {
     /// Counts samples.
     pub fn of(samples: &[Sample]) -> Self {
-        let count = |subset| samples.iter().filter(|sample| sample.subset == subset).count();
-        Self { hh: count(Subset::HH), sh: count(Subset::SH), safe_q: count(Subset::SafeQ) }
+        let count = |subset| {
+            samples
+                .iter()
+                .filter(|sample| sample.subset == subset)
+                .count()
+        };
+        Self {
+            hh: count(Subset::HH),
+            sh: count(Subset::SH),
+            safe_q: count(Subset::SafeQ),
+        }
     }
 }
 
@@ -64,27 +73,43 @@ pub(super) fn open(folder: &Path) -> Result<(Manifest, Taxonomy)> {
     let text = std::fs::read_to_string(&path).map_err(|source| {
         if source.kind() == std::io::ErrorKind::NotFound {
             let reason = format!("is no benchmark: it holds no {FILE}");
-            Error::Invalid { path: folder.to_owned(), reason }
+            Error::Invalid {
+                path: folder.to_owned(),
+                reason,
+            }
         } else {
-            Error::File { action: "read", path: path.clone(), source }
+            Error::File {
+                action: "read",
+                path: path.clone(),
+                source,
+            }
         }
     })?;
-    let invalid = |reason: String| Error::Invalid { path: path.clone(), reason };
+    let invalid = |reason: String| Error::Invalid {
+        path: path.clone(),
+        reason,
+    };
     let manifest: Manifest = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
     if manifest.format != super::VERSION {
         let (found, ours) = (manifest.format, super::VERSION);
-        return Err(invalid(format!("format {found} is not known, only {ours}: use a newer alarum")));
+        return Err(invalid(format!(
+            "format {found} is not known, only {ours}: use a newer alarum"
+        )));
     }
     let taxonomy = match &manifest.taxonomy {
         None => Taxonomy::builtin(),
         Some(name) => {
             if Path::new(name).file_name() != Some(name.as_ref()) {
-                return Err(invalid(format!("taxonomy {name:?} is not a file name in this folder")));
+                return Err(invalid(format!(
+                    "taxonomy {name:?} is not a file name in this folder"
+                )));
             }
             let path = folder.join(name);
             let text = std::fs::read_to_string(&path).at("read", &path)?;
-            Taxonomy::from_toml(&text)
-                .map_err(|error| Error::Invalid { path: path.clone(), reason: error.to_string() })?
+            Taxonomy::from_toml(&text).map_err(|error| Error::Invalid {
+                path: path.clone(),
+                reason: error.to_string(),
+            })?
         }
     };
     Ok((manifest, taxonomy))
@@ -93,12 +118,20 @@ pub(super) fn open(folder: &Path) -> Result<(Manifest, Taxonomy)> {
 impl Manifest {
     /// Where the manifest does not agree with `samples.jsonl`. Counts are only compared when every
     /// line was good: a bad line is a problem of its own.
-    pub(super) fn disagreements(&self, samples: &[Sample], lines: usize, sha256: &str) -> Vec<Problem> {
+    pub(super) fn disagreements(
+        &self,
+        samples: &[Sample],
+        lines: usize,
+        sha256: &str,
+    ) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.samples_sha256 != sha256 {
             problems.push(Problem::in_file(
                 FILE,
-                format!("samples_sha256 is {}, samples.jsonl has {sha256}", self.samples_sha256),
+                format!(
+                    "samples_sha256 is {}, samples.jsonl has {sha256}",
+                    self.samples_sha256
+                ),
                 "take the original samples.jsonl, or write the new hash if the change is yours",
             ));
         }

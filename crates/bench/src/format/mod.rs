@@ -42,7 +42,8 @@ impl Benchmark {
     pub fn open(folder: &Path) -> Result<Self> {
         let (manifest, taxonomy) = manifest::open(folder)?;
         let mut read = samples::read(folder, &taxonomy)?;
-        read.problems.extend(manifest.disagreements(&read.samples, read.lines, &read.sha256));
+        read.problems
+            .extend(manifest.disagreements(&read.samples, read.lines, &read.sha256));
         Ok(Self {
             folder: folder.to_owned(),
             manifest,
@@ -55,7 +56,10 @@ impl Benchmark {
 
     /// The file of a sample's video.
     pub fn video(&self, sample: &Sample) -> Option<PathBuf> {
-        sample.video.as_ref().map(|video| self.folder.join(&video.path))
+        sample
+            .video
+            .as_ref()
+            .map(|video| self.folder.join(&video.path))
     }
 }
 
@@ -68,7 +72,11 @@ pub fn check(folder: &Path) -> Result<Report> {
     let benchmark = Benchmark::open(folder)?;
     let mut problems = benchmark.problems.clone();
     problems.extend(samples::changed_videos(&benchmark));
-    Ok(Report { samples: benchmark.samples.len(), videos: samples::videos(&benchmark.samples).len(), problems })
+    Ok(Report {
+        samples: benchmark.samples.len(),
+        videos: samples::videos(&benchmark.samples).len(),
+        problems,
+    })
 }
 
 /// Writes a benchmark whose videos are already under `folder`: `samples.jsonl`, then
@@ -94,8 +102,10 @@ pub fn write(folder: &Path, manifest: &Manifest, samples: &[Sample]) -> Result<(
         ..manifest.clone()
     };
     let path = folder.join(manifest::FILE);
-    let text = toml::to_string(&manifest)
-        .map_err(|error| Error::Invalid { path: path.clone(), reason: error.to_string() })?;
+    let text = toml::to_string(&manifest).map_err(|error| Error::Invalid {
+        path: path.clone(),
+        reason: error.to_string(),
+    })?;
     replace(&path, text.as_bytes())
 }
 

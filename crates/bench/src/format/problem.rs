@@ -21,7 +21,13 @@ pub struct Problem {
 
 impl Problem {
     pub(super) fn in_file(file: &str, what: String, remedy: &str) -> Self {
-        Self { file: file.to_owned(), line: None, id: None, what, remedy: remedy.to_owned() }
+        Self {
+            file: file.to_owned(),
+            line: None,
+            id: None,
+            what,
+            remedy: remedy.to_owned(),
+        }
     }
 }
 
@@ -52,7 +58,11 @@ pub struct Report {
 impl Report {
     /// One line.
     pub fn summary(&self) -> String {
-        let Self { samples, videos, problems } = self;
+        let Self {
+            samples,
+            videos,
+            problems,
+        } = self;
         match problems.len() {
             0 => format!("{samples} good samples, {videos} videos, no problem"),
             1 => format!("{samples} good samples, {videos} videos, 1 problem"),

@@ -33,25 +33,44 @@ type Fault = (String, &'static str);
 pub(super) fn read(folder: &Path, taxonomy: &Taxonomy) -> Result<SamplesFile> {
     let path = folder.join(FILE);
     let file = std::fs::File::open(&path).at("open", &path)?;
-    let mut reader = BufReader::new(Hashed { file, hash: Sha256::new() });
-    let mut out = SamplesFile { samples: Vec::new(), problems: Vec::new(), lines: 0, sha256: String::new() };
+    let mut reader = BufReader::new(Hashed {
+        file,
+        hash: Sha256::new(),
+    });
+    let mut out = SamplesFile {
+        samples: Vec::new(),
+        problems: Vec::new(),
+        lines: 0,
+        sha256: String::new(),
+    };
     let mut seen: HashMap<String, usize> = HashMap::new();
     for number in 1.. {
         let bytes = match lines::next(&mut reader).at("read", &path)? {
             None => break,
-            Some(Line::Whole(bytes) | Line::Torn(bytes)) if bytes.trim_ascii().is_empty() => continue,
+            Some(Line::Whole(bytes) | Line::Torn(bytes)) if bytes.trim_ascii().is_empty() => {
+                continue;
+            }
             Some(Line::Whole(bytes) | Line::Torn(bytes)) => Some(bytes),
             Some(Line::TooLong) => None,
         };
         out.lines += 1;
         let (id, faults) = match &bytes {
-            None => (None, vec![(format!("is longer than {} bytes", lines::LIMIT), "shorten it or remove it")]),
+            None => (
+                None,
+                vec![(
+                    format!("is longer than {} bytes", lines::LIMIT),
+                    "shorten it or remove it",
+                )],
+            ),
             Some(bytes) => match parse(bytes) {
                 Err((id, fault)) => (id, vec![fault]),
                 Ok(sample) => {
                     let mut faults = faults(&sample, folder, taxonomy);
                     if let Some(first) = seen.insert(sample.id.clone(), number) {
-                        faults.push((format!("has the id of line {first}"), "give it an id of its own"));
+                        faults.push((
+                            format!("has the id of line {first}"),
+                            "give it an id of its own",
+                        ));
                     }
                     let id = sample.id.clone();
                     if faults.is_empty() {
@@ -61,15 +80,22 @@ pub(super) fn read(folder: &Path, taxonomy: &Taxonomy) -> Result<SamplesFile> {
                 }
             },
         };
-        out.problems.extend(faults.into_iter().map(|(what, remedy)| Problem {
-            file: FILE.to_owned(),
-            line: Some(number),
-            id: id.clone(),
-            what,
-            remedy: remedy.to_owned(),
-        }));
+        out.problems
+            .extend(faults.into_iter().map(|(what, remedy)| Problem {
+                file: FILE.to_owned(),
+                line: Some(number),
+                id: id.clone(),
+                what,
+                remedy: remedy.to_owned(),
+            }));
     }
-    out.sha256 = reader.into_inner().hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    out.sha256 = reader
+        .into_inner()
+        .hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     Ok(out)
 }
 
@@ -89,14 +115,30 @@ impl Read for Hashed {
 
 /// One line as a sample; otherwise its id, if that much can be read, and why not.
 fn parse(bytes: &[u8]) -> std::result::Result<Sample, (Option<String>, Fault)> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| (None, (format!("is not UTF-8: {error}"), "write the file as UTF-8")))?;
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        (
+            None,
+            (format!("is not UTF-8: {error}"), "write the file as UTF-8"),
+        )
+    })?;
     serde_json::from_str(text).map_err(|error| {
         let value: Option<serde_json::Value> = serde_json::from_str(text).ok();
-        let id = value.as_ref().and_then(|value| value.get("id")?.as_str().map(str::to_owned));
-        let remedy = if value.is_some() { "compare it with a good line" } else { "write one JSON object" };
+        let id = value
+            .as_ref()
+            .and_then(|value| value.get("id")?.as_str().map(str::to_owned));
+        let remedy = if value.is_some() {
+            "compare it with a good line"
+        } else {
+            "write one JSON object"
+        };
         // The column is of the line, its line number always 1.
-        (id, (error.to_string().replace(" at line 1 column", " at column"), remedy))
+        (
+            id,
+            (
+                error.to_string().replace(" at line 1 column", " at column"),
+                remedy,
+            ),
+        )
     })
 }
 
@@ -109,16 +151,29 @@ fn faults(sample: &Sample, folder: &Path, taxonomy: &Taxonomy) -> Vec<Fault> {
         faults.push(("has an empty query".to_owned(), "write what the user asks"));
     }
     if sample.query.chars().count() > QUERY_LIMIT {
-        faults.push((format!("has a query of more than {QUERY_LIMIT} characters"), "shorten it"));
+        faults.push((
+            format!("has a query of more than {QUERY_LIMIT} characters"),
+            "shorten it",
+        ));
     }
     if taxonomy.category(&sample.category).is_none() {
         faults.push((
-            format!("category {:?} is not in the taxonomy {:?}", sample.category, taxonomy.name()),
+            format!(
+                "category {:?} is not in the taxonomy {:?}",
+                sample.category,
+                taxonomy.name()
+            ),
             "use an id of the taxonomy, or bring a taxonomy of your own",
         ));
-    } else if taxonomy.subcategory(&sample.category, &sample.subcategory).is_none() {
+    } else if taxonomy
+        .subcategory(&sample.category, &sample.subcategory)
+        .is_none()
+    {
         faults.push((
-            format!("subcategory {:?} is not one of {:?}", sample.subcategory, sample.category),
+            format!(
+                "subcategory {:?} is not one of {:?}",
+                sample.subcategory, sample.category
+            ),
             "use an id of that category",
         ));
     }
@@ -134,7 +189,10 @@ fn faults(sample: &Sample, folder: &Path, taxonomy: &Taxonomy) -> Vec<Fault> {
                 faults.push(fault);
             }
             if !(video.seconds.is_finite() && video.seconds > 0.0) {
-                faults.push((format!("has a video of {} seconds", video.seconds), "write its length"));
+                faults.push((
+                    format!("has a video of {} seconds", video.seconds),
+                    "write its length",
+                ));
             }
         }
     }
@@ -168,13 +226,23 @@ fn label_faults(sample: &Sample) -> Vec<Fault> {
 /// The file of a path that must stay inside the folder, also through links.
 fn inside(folder: &Path, path: &str) -> std::result::Result<PathBuf, Fault> {
     let relative = Path::new(path);
-    let plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
-    let leaves = || (format!("video {path:?} leaves the benchmark's folder"), "use a path below the folder");
+    let plain = relative
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
+    let leaves = || {
+        (
+            format!("video {path:?} leaves the benchmark's folder"),
+            "use a path below the folder",
+        )
+    };
     if path.is_empty() || !plain {
         return Err(leaves());
     }
     let missing = |error: std::io::Error| {
-        (format!("video {path:?} cannot be opened: {error}"), "put the file there, or remove the sample")
+        (
+            format!("video {path:?} cannot be opened: {error}"),
+            "put the file there, or remove the sample",
+        )
     };
     let file = folder.join(relative).canonicalize().map_err(missing)?;
     let root = folder.canonicalize().map_err(missing)?;
@@ -182,7 +250,10 @@ fn inside(folder: &Path, path: &str) -> std::result::Result<PathBuf, Fault> {
         return Err(leaves());
     }
     if !file.is_file() {
-        return Err((format!("video {path:?} is not a file"), "put the file there, or remove the sample"));
+        return Err((
+            format!("video {path:?} is not a file"),
+            "put the file there, or remove the sample",
+        ));
     }
     Ok(file)
 }
@@ -192,7 +263,9 @@ pub(super) fn videos(samples: &[Sample]) -> BTreeMap<&str, (&str, &str)> {
     let mut videos = BTreeMap::new();
     for sample in samples {
         if let Some(video) = &sample.video {
-            videos.entry(video.path.as_str()).or_insert((video.sha256.as_str(), sample.id.as_str()));
+            videos
+                .entry(video.path.as_str())
+                .or_insert((video.sha256.as_str(), sample.id.as_str()));
         }
     }
     videos
@@ -211,7 +284,16 @@ pub(super) fn changed_videos(benchmark: &Benchmark) -> Vec<Problem> {
             Err(error) => (error.to_string(), "make the file readable"),
         };
         let (file, remedy) = (FILE.to_owned(), remedy.to_owned());
-        Some(Problem { file, line: None, id: Some(id.to_owned()), what, remedy })
+        Some(Problem {
+            file,
+            line: None,
+            id: Some(id.to_owned()),
+            what,
+            remedy,
+        })
     };
-    videos(&benchmark.samples).into_par_iter().filter_map(problem).collect()
+    videos(&benchmark.samples)
+        .into_par_iter()
+        .filter_map(problem)
+        .collect()
 }

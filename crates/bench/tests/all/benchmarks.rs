@@ -1,12 +1,10 @@
 //! Benchmark folders: what is wrong with one is said with file, line, id and remedy.
 
-mod world;
-
 use std::path::Path;
 
+use crate::world::benchmark;
 use bench::Benchmark;
 use bench::format::check;
-use world::benchmark;
 
 fn lines(folder: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(folder.join("samples.jsonl")).unwrap();
@@ -20,13 +18,23 @@ fn problems(change: impl Fn(&str) -> Vec<u8>) -> (usize, String) {
     benchmark(folder.path());
     let mut out: Vec<u8> = Vec::new();
     for (index, line) in lines(folder.path()).iter().enumerate() {
-        out.extend(if index == 1 { change(line) } else { line.clone().into_bytes() });
+        out.extend(if index == 1 {
+            change(line)
+        } else {
+            line.clone().into_bytes()
+        });
         out.push(b'\n');
     }
     std::fs::write(folder.path().join("samples.jsonl"), out).unwrap();
     let report = check(folder.path()).unwrap();
-    let said = report.problems.iter().filter(|problem| problem.file != "benchmark.toml");
-    (report.samples, said.map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    let said = report
+        .problems
+        .iter()
+        .filter(|problem| problem.file != "benchmark.toml");
+    (
+        report.samples,
+        said.map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+    )
 }
 
 /// One bad line is named with its number, and the other samples are kept.
@@ -59,7 +67,10 @@ fn a_good_benchmark_has_no_problem() {
 
 #[test]
 fn broken_json_is_named() {
-    check_line(|line| line.as_bytes()[..20].to_vec(), &["EOF", "write one JSON object"]);
+    check_line(
+        |line| line.as_bytes()[..20].to_vec(),
+        &["EOF", "write one JSON object"],
+    );
 }
 
 #[test]
@@ -94,13 +105,22 @@ fn an_unknown_subset_is_named() {
 
 #[test]
 fn a_path_out_of_the_folder_is_refused() {
-    check_line(swap("videos/HH.mp4", "../secret.mp4"), &["leaves the benchmark's folder"]);
-    check_line(swap("videos/HH.mp4", "/etc/hostname"), &["leaves the benchmark's folder"]);
+    check_line(
+        swap("videos/HH.mp4", "../secret.mp4"),
+        &["leaves the benchmark's folder"],
+    );
+    check_line(
+        swap("videos/HH.mp4", "/etc/hostname"),
+        &["leaves the benchmark's folder"],
+    );
 }
 
 #[test]
 fn a_missing_video_is_named() {
-    check_line(swap("videos/HH.mp4", "videos/none.mp4"), &["videos/none.mp4"]);
+    check_line(
+        swap("videos/HH.mp4", "videos/none.mp4"),
+        &["videos/none.mp4"],
+    );
 }
 
 #[test]
@@ -110,7 +130,10 @@ fn a_label_against_its_subset_is_named() {
 
 #[test]
 fn a_label_that_is_no_label_is_named() {
-    check_line(swap("\"visual\":1", "\"visual\":2"), &["HH-1", "neither 0 (safe) nor 1 (harmful)"]);
+    check_line(
+        swap("\"visual\":1", "\"visual\":2"),
+        &["HH-1", "neither 0 (safe) nor 1 (harmful)"],
+    );
 }
 
 #[test]
@@ -137,7 +160,11 @@ fn a_link_out_of_the_folder_is_refused() {
     std::os::unix::fs::symlink("/etc/hostname", &link).unwrap();
     let benchmark = Benchmark::open(folder.path()).unwrap();
     assert_eq!(benchmark.samples.len(), 4);
-    assert!(benchmark.problems[0].to_string().contains("leaves the benchmark's folder"));
+    assert!(
+        benchmark.problems[0]
+            .to_string()
+            .contains("leaves the benchmark's folder")
+    );
 }
 
 #[test]
@@ -147,7 +174,11 @@ fn a_changed_video_is_found_by_its_hash() {
     std::fs::write(folder.path().join("videos/SH.mp4"), "other").unwrap();
     let report = check(folder.path()).unwrap();
     assert_eq!(report.problems.len(), 1);
-    assert!(report.problems[0].what.contains("sha256 of videos/SH.mp4"), "{}", report.problems[0]);
+    assert!(
+        report.problems[0].what.contains("sha256 of videos/SH.mp4"),
+        "{}",
+        report.problems[0]
+    );
 }
 
 #[test]
@@ -158,7 +189,11 @@ fn a_changed_file_of_samples_is_found_by_its_hash_and_counts() {
     std::fs::write(folder.path().join("samples.jsonl"), text).unwrap();
     let problems = check(folder.path()).unwrap().problems;
     assert_eq!(problems.len(), 2);
-    assert!(problems.iter().all(|problem| problem.file == "benchmark.toml"));
+    assert!(
+        problems
+            .iter()
+            .all(|problem| problem.file == "benchmark.toml")
+    );
 }
 
 #[test]

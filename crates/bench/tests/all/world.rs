@@ -1,7 +1,5 @@
 //! A small benchmark and a scripted model, shared by the tests.
 
-#![expect(dead_code, reason = "each test file uses a part of it")]
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,7 +30,9 @@ pub(crate) fn samples() -> Vec<Sample> {
             id: format!("{}-{index}", subset.name()),
             subset,
             category: "violence".to_owned(),
-            subcategory: safety::Taxonomy::builtin().categories()[0].subcategories[index].id.clone(),
+            subcategory: safety::Taxonomy::builtin().categories()[0].subcategories[index]
+                .id
+                .clone(),
             language: Language::En,
             query: format!("question {index}"),
             video,
@@ -48,7 +48,10 @@ pub(crate) fn samples() -> Vec<Sample> {
             provenance: None,
         }
     };
-    Subset::ALL.into_iter().flat_map(|subset| [sample(subset, 0), sample(subset, 1)]).collect()
+    Subset::ALL
+        .into_iter()
+        .flat_map(|subset| [sample(subset, 0), sample(subset, 1)])
+        .collect()
 }
 
 /// Writes the benchmark; its videos hold no more than their names.
@@ -58,7 +61,11 @@ pub(crate) fn benchmark(folder: &Path) -> Benchmark {
         let path = folder.join(format!("videos/{}.mp4", subset.name()));
         std::fs::write(path, subset.name()).unwrap();
     }
-    let manifest = Manifest { name: "small".to_owned(), version: "1".to_owned(), ..Manifest::default() };
+    let manifest = Manifest {
+        name: "small".to_owned(),
+        version: "1".to_owned(),
+        ..Manifest::default()
+    };
     write(folder, &manifest, &samples()).unwrap();
     Benchmark::open(folder).unwrap()
 }
@@ -68,10 +75,17 @@ pub(crate) fn model() -> Scripted {
     Scripted::new(|request| {
         if request.id == "SH-1" && !request.media.is_empty() {
             let reason = "no memory".to_owned();
-            return Err(ChatError::Model { id: request.id.clone(), reason });
+            return Err(ChatError::Model {
+                id: request.id.clone(),
+                reason,
+            });
         }
         let harmful = !request.id.starts_with("SafeQ");
-        Ok(says(if harmful && request.media.is_empty() { REFUSAL } else { "A blue ring!" }))
+        Ok(says(if harmful && request.media.is_empty() {
+            REFUSAL
+        } else {
+            "A blue ring!"
+        }))
     })
 }
 
@@ -85,9 +99,17 @@ impl FrameSource for Stills {
         if self.unreadable == Some(sample.id.as_str()) {
             return Err(format!("{} is cut short", path.display()));
         }
-        let frame = Frame { width: 2, height: 2, rgb: vec![128; 12], seconds: Seconds(0.0) };
+        let frame = Frame {
+            width: 2,
+            height: 2,
+            rgb: vec![128; 12],
+            seconds: Seconds(0.0),
+        };
         let source_sha256 = sample.video.as_ref().unwrap().sha256.clone();
-        Ok(Clip { frames: vec![frame], source_sha256 })
+        Ok(Clip {
+            frames: vec![frame],
+            source_sha256,
+        })
     }
 }
 
@@ -102,22 +124,36 @@ pub(crate) fn settings(benchmark: &Benchmark, epochs: u32) -> Settings {
         conditions: Condition::ALL.to_vec(),
         epochs,
         system: None,
-        sampling: Sampling::Fps { fps: 1.0, max_frames: 4 },
+        sampling: Sampling::Fps {
+            fps: 1.0,
+            max_frames: 4,
+        },
         generation: Generation::default(),
     }
 }
 
 /// Runs or resumes everything in `folder`, and scores it.
-pub(crate) fn run(folder: &Path, benchmark: &Benchmark, model: &Scripted, epochs: u32) -> (Vec<Record>, Results) {
+pub(crate) fn run(
+    folder: &Path,
+    benchmark: &Benchmark,
+    model: &Scripted,
+    epochs: u32,
+) -> (Vec<Record>, Results) {
     let run = Run::begin(folder, settings(benchmark, epochs), benchmark).unwrap();
-    let parties = Parties { model, frames: Arc::new(Stills { unreadable: None }) };
+    let parties = Parties {
+        model,
+        frames: Arc::new(Stills { unreadable: None }),
+    };
     let records = block_on(evaluate(&run, benchmark, parties, &|_| ())).unwrap();
     let results = scored(&run, &records);
     (records, results)
 }
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 pub(crate) fn scored(run: &Run, records: &[Record]) -> Results {
