@@ -99,13 +99,13 @@ pub fn write(
     Ok(path)
 }
 
-/// Removes all but the newest `keep` checkpoints.
-pub fn prune(run: &Path, keep: usize) -> Result<(), Error> {
-    let all = list(run)?;
-    for path in all.values().rev().skip(keep) {
-        remove(path)?;
-    }
-    Ok(())
+/// Removes all but the newest `keep` checkpoints of those that `planned` says the recipe asks for, and
+/// all others.
+pub fn prune(run: &Path, keep: usize, planned: impl Fn(usize) -> bool) -> Result<(), Error> {
+    let (asked, others): (Vec<_>, Vec<_>) =
+        list(run)?.into_iter().partition(|(step, _)| planned(*step));
+    let old = asked.iter().rev().skip(keep);
+    old.chain(&others).try_for_each(|(_, path)| remove(path))
 }
 
 /// The newest complete checkpoint of a run. Others that are newer, and leftovers of interrupted

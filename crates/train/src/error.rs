@@ -146,6 +146,12 @@ pub enum Error {
         /// Each as `key: then → now`.
         differences: Vec<String>,
     },
+    /// Another process trains in this folder.
+    #[error("{path} is in use by another training process: wait for it, or use another folder", path = path.display())]
+    Busy {
+        /// The run's folder.
+        path: PathBuf,
+    },
     /// The system gives no more threads.
     #[error("threads cannot be started: {0}")]
     Threads(String),

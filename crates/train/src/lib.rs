@@ -14,6 +14,7 @@ pub mod examples;
 pub mod forward;
 pub mod gradient;
 pub mod groups;
+mod lock;
 pub mod loss;
 pub mod optimizer;
 pub mod order;

@@ -12,6 +12,7 @@ use crate::checkpoint::{self, Artifacts, State};
 use crate::error::{At, Doing};
 use crate::events::{Event, Journal, RunStart, Step};
 use crate::gradient::clip_coefficient;
+use crate::lock::Lock;
 use crate::optimizer::{AdamW, Factors};
 use crate::order::{Order, Position};
 use crate::recipe::{Length, Sft};
@@ -59,7 +60,7 @@ pub enum Ended {
         /// Its folder.
         checkpoint: PathBuf,
     },
-    /// The progress callback broke it off; it can be resumed from its newest checkpoint.
+    /// The progress callback broke it off; a checkpoint was written, with which it can be resumed.
     Stopped {
         /// Optimizer steps taken.
         step: usize,
@@ -75,6 +76,7 @@ pub fn run<O: Objective>(
     recipe.check()?;
     refuse_unlearnable(run)?;
     std::fs::create_dir_all(run.folder).at("create", run.folder)?;
+    let _lock = Lock::take(run.folder)?;
     let lengths: Vec<usize> = run
         .objective
         .items()
@@ -133,10 +135,16 @@ pub fn run<O: Objective>(
         state.position.batch += batches.len();
         tracing::debug!(step = number, loss = step.loss, grad_norm = norm);
         journal.write(&Event::Step(step.clone()))?;
-        if number == total || number.is_multiple_of(recipe.checkpoint_every) {
-            save(run, &state, &optimizer, &mut journal)?;
+        let is_planned = planned(recipe, total)(number);
+        if is_planned {
+            save(run, &state, &optimizer, &journal)?;
+            journal.write(&Event::Checkpoint { step: number })?;
+            checkpoint::prune(run.folder, recipe.keep, planned(recipe, total))?;
         }
         if progress(&pace.after(&step, total)).is_break() && number < total {
+            if !is_planned {
+                save(run, &state, &optimizer, &journal)?;
+            }
             return Ok(Ended::Stopped { step: number });
         }
     }
@@ -184,10 +192,13 @@ fn begin<O: Objective>(
     if let Some((path, state)) = checkpoint::newest(run.folder)? {
         checkpoint::refuse_other(&path, &state, &fresh)?;
         checkpoint::restore(&path, optimizer, run.artifacts)?;
-        checkpoint::prune(run.folder, run.recipe.keep)?;
         tracing::info!(step = state.step, path = %path.display(), "resuming");
         let mut journal = Journal::resume(run.folder, state.step)?;
-        journal.write(&Event::Checkpoint { step: state.step })?;
+        let planned = planned(run.recipe, total);
+        if planned(state.step) {
+            journal.write(&Event::Checkpoint { step: state.step })?;
+            checkpoint::prune(run.folder, run.recipe.keep, planned)?;
+        }
         return Ok((state, journal));
     }
     let mut journal = Journal::create(run.folder)?;
@@ -246,17 +257,23 @@ fn finite_norm(
     })
 }
 
+/// Whether the recipe asks for a checkpoint after a step. One that a stopped run leaves behind is not
+/// planned: no event tells of it and the next planned one replaces it, so that stopping leaves no trace.
+fn planned(recipe: &Sft, total: usize) -> impl Fn(usize) -> bool {
+    let every = recipe.checkpoint_every;
+    move |step| step == total || step.is_multiple_of(every)
+}
+
 fn save<O: Objective>(
     run: &Run<'_, O>,
     state: &State,
     optimizer: &AdamW,
-    journal: &mut Journal,
+    journal: &Journal,
 ) -> Result<(), Error> {
     // A checkpoint on the disk implies the events that led to it.
     journal.sync()?;
     checkpoint::write(run.folder, state, optimizer, run.artifacts)?;
-    journal.write(&Event::Checkpoint { step: state.step })?;
-    checkpoint::prune(run.folder, run.recipe.keep)
+    Ok(())
 }
 
 struct Pace {

@@ -77,8 +77,10 @@ pub struct Computed {
 
 /// Threads in groups, each of which carries one micro-batch at a time.
 ///
-/// A group is a pool of its own: candle's kernels stay inside of it, so that one micro-batch does
-/// not wait for another's.
+/// A group is a pool of its own: matrix products stay inside of it, so that one micro-batch does not
+/// wait for another's. Element-wise operations on large tensors go to one pool of candle's, however,
+/// and take turns there, unless the process was started with `CANDLE_NUM_THREADS=1`: start it so when
+/// there is more than one group.
 pub struct Workers(Vec<rayon::ThreadPool>);
 
 /// The tape is walked by recursion, one frame an operation.
@@ -88,6 +90,13 @@ impl Workers {
     /// `groups` micro-batches at a time, on `cores` threads in all.
     pub fn new(groups: NonZeroUsize, cores: NonZeroUsize) -> Result<Self, Error> {
         let threads = (cores.get() / groups).max(1);
+        let turns = std::env::var("CANDLE_NUM_THREADS").is_ok_and(|threads| threads == "1");
+        if groups.get() > 1 && !turns {
+            tracing::warn!(
+                groups,
+                "micro-batches wait for each other without CANDLE_NUM_THREADS=1"
+            );
+        }
         let pool = || {
             rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)

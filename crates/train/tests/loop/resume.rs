@@ -84,6 +84,7 @@ fn a_run_stopped_after_any_step_ends_the_same() {
         };
         let ended = train(folder.path(), &recipe(), &toy, &toy, &mut until).unwrap();
         assert_eq!(ended, Ended::Stopped { step: stop });
+        assert!(folder.path().join(format!("checkpoint-{stop}")).is_dir());
         finish(folder.path());
         same(&files(folder.path()), &want);
     }
@@ -95,6 +96,19 @@ fn a_finished_run_that_is_started_again_stays_as_it_is() {
     finish(folder.path());
     finish(folder.path());
     same(&files(folder.path()), &uninterrupted());
+}
+
+#[test]
+fn a_second_process_in_the_same_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (toy, second) = (Toy::new(SAMPLES), Toy::new(SAMPLES));
+    let mut errors = Vec::new();
+    let mut intrude = |_: &train::run::Progress<'_>| {
+        errors.push(train(folder.path(), &recipe(), &second, &second, &mut go_on).unwrap_err());
+        ControlFlow::Break(())
+    };
+    train(folder.path(), &recipe(), &toy, &toy, &mut intrude).unwrap();
+    assert!(matches!(errors[0], Error::Busy { .. }), "{}", errors[0]);
 }
 
 #[test]
