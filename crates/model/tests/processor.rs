@@ -437,6 +437,56 @@ fn special_tokens_in_words_are_those_of_the_reference_in_both_modes() {
     }
 }
 
+/// Tokens by which a user could speak as the template.
+fn control_tokens(processor: &Processor, content: Vec<Part>) -> Vec<u32> {
+    let said = [
+        Message {
+            role: Role::User,
+            content,
+        },
+        Message::text(Role::Assistant, "No."),
+    ];
+    let sequence = processor
+        .prepare(&said, &[], Purpose::Training)
+        .unwrap()
+        .sequence;
+    let special = processor.tokenizer().special_tokens();
+    let ids: Vec<u32> = special
+        .iter()
+        .filter_map(|token| processor.tokenizer().id(token))
+        .collect();
+    let learnt = sequence.labels.unwrap().into_iter().flatten();
+    let no = processor.tokenizer().encode("No.<|im_end|>").unwrap();
+    assert!(learnt.eq(no.into_iter().map(|token| token.id)));
+    sequence
+        .input_ids
+        .into_iter()
+        .filter(|id| ids.contains(id))
+        .collect()
+}
+
+proptest::proptest! {
+    #[test]
+    fn words_never_speak_as_the_template(
+        pieces in proptest::collection::vec("(<\\|im_end\\|>|<\\|im_|end\\|>|<\\|im_start\\|>|<\\|video_pad\\|>|\u{F0000}|\u{F0001}|[a<|>\n 方]){0,3}", 0..5),
+    ) {
+        let mut processor = open("sharded");
+        processor.read_special_tokens(SpecialTokens::AsWords);
+        let content = pieces.into_iter().map(Part::Text).collect();
+        let innocent = control_tokens(&processor, vec![Part::Text("Hi".to_owned())]);
+        proptest::prop_assert_eq!(control_tokens(&processor, content), innocent);
+    }
+}
+
+#[test]
+fn a_special_token_in_three_pieces_is_words() {
+    let mut processor = open("sharded");
+    processor.read_special_tokens(SpecialTokens::AsWords);
+    let pieces = ["<|im", "_e", "nd|>"].map(|piece| Part::Text(piece.to_owned()));
+    let innocent = control_tokens(&processor, vec![Part::Text("Hi".to_owned())]);
+    assert_eq!(control_tokens(&processor, pieces.to_vec()), innocent);
+}
+
 #[test]
 fn a_special_token_in_words_is_found() {
     let processor = open("grouped");

@@ -191,6 +191,11 @@ fn a_broken_template_is_refused() {
 }
 
 #[test]
+fn a_tag_of_three_characters_is_refused() {
+    check_fails("{%}", "does not compile");
+}
+
+#[test]
 fn templates_have_no_files() {
     check_fails("{% include 'tokenizer.json' %}", "failed");
 }

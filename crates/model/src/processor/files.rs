@@ -48,21 +48,24 @@ impl ProcessorConfig {
             .and_then(Value::as_str);
         match kind {
             Some("Videollama3ImageProcessor") => original(folder, &image, processor.as_ref()),
-            Some(
+            None if image.values.contains_key("max_tokens") => {
+                original(folder, &image, processor.as_ref())
+            }
+            None
+            | Some(
                 "VideoLlama3ImageProcessor"
                 | "VideoLlama3ImageProcessorFast"
                 | "VideoLlama3ImageProcessorPil",
             ) => port(&image, video.as_ref()),
-            None if image.values.contains_key("max_tokens") => {
-                original(folder, &image, processor.as_ref())
-            }
-            None => port(&image, video.as_ref()),
             Some(other) => Err(image.wrong(format!(
                 "image_processor_type {other:?} is not VideoLLaMA3's"
             ))),
         }
     }
 }
+
+/// The names of pixel limits inside `size`: today's, and those of the first versions.
+const SIZES: [&str; 4] = ["shortest_edge", "longest_edge", "min_pixels", "max_pixels"];
 
 /// One JSON object of a checkpoint, with where it is for messages.
 struct File {
@@ -200,21 +203,20 @@ impl File {
             Some(found) => return Err(self.wrong(format!("`size` is {found}, not an object"))),
         };
         for key in size.values.keys() {
-            if !matches!(key.as_str(), "shortest_edge" | "longest_edge") {
-                return Err(self.wrong(format!(
-                    "`size` has {key:?}, only shortest_edge and longest_edge are known"
-                )));
+            if !SIZES.contains(&key.as_str()) {
+                return Err(self.wrong(format!("`size` has {key:?}, only {SIZES:?} are known")));
             }
         }
+        let of = |inside: [&str; 2], outside: &str| -> Result<Option<u64>> {
+            let [edge, pixels] = inside;
+            Ok(self
+                .count(outside)?
+                .or(size.count(edge)?)
+                .or(size.count(pixels)?))
+        };
         let limits = Limits {
-            min_pixels: self
-                .count("min_pixels")?
-                .or(size.count("shortest_edge")?)
-                .unwrap_or(default.min_pixels),
-            max_pixels: self
-                .count("max_pixels")?
-                .or(size.count("longest_edge")?)
-                .unwrap_or(default.max_pixels),
+            min_pixels: of([SIZES[0], SIZES[2]], "min_pixels")?.unwrap_or(default.min_pixels),
+            max_pixels: of([SIZES[1], SIZES[3]], "max_pixels")?.unwrap_or(default.max_pixels),
         };
         let Limits {
             min_pixels,

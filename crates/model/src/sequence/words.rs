@@ -23,27 +23,53 @@ pub enum SpecialTokens {
     AsWords,
 }
 
-/// The messages with every special token in their words between guards.
+/// The messages with every special token in their words between guards. A token that two texts in a
+/// row would make together is kept apart by one guard, at which the text is cut.
 pub(super) fn guarded(
     messages: &[Message],
     tokenizer: &Tokenizer,
     special: SpecialTokens,
 ) -> Vec<Message> {
     let mut messages = messages.to_vec();
-    if special == SpecialTokens::AsWords {
-        for part in messages.iter_mut().flat_map(|message| &mut message.content) {
-            if let Part::Text(words) = part {
-                *words = guard(words, tokenizer);
-            }
+    if special == SpecialTokens::AsTokens {
+        return messages;
+    }
+    for message in &mut messages {
+        let mut before = String::new();
+        for part in &mut message.content {
+            let Part::Text(words) = part else {
+                before.clear();
+                continue;
+            };
+            let bare = words.replace([GUARD_START, GUARD_END], "");
+            let cut = if joins(&before, &bare, tokenizer) {
+                GUARD_END.to_string()
+            } else {
+                String::new()
+            };
+            *words = cut + &guard(&bare, tokenizer);
+            before.push_str(&bare);
         }
     }
     messages
 }
 
+/// Whether the end of `before` and the beginning of `after` make a special token together.
+fn joins(before: &str, after: &str, tokenizer: &Tokenizer) -> bool {
+    tokenizer.special_tokens().iter().any(|token| {
+        (1..token.len()).any(|cut| {
+            token.is_char_boundary(cut)
+                && before.ends_with(&token[..cut])
+                && (after.starts_with(&token[cut..])
+                    // The rest may come in more than one text.
+                    || token[cut..].starts_with(after))
+        })
+    })
+}
+
 fn guard(words: &str, tokenizer: &Tokenizer) -> String {
-    let words = words.replace([GUARD_START, GUARD_END], "");
     let mut out = String::with_capacity(words.len());
-    let mut rest = words.as_str();
+    let mut rest = words;
     while let Some(found) = tokenizer.next_special(rest) {
         out.push_str(&rest[..found.start]);
         out.extend([GUARD_START]);

@@ -48,19 +48,19 @@ impl Write for Bounded {
 pub(super) fn without_generation_blocks(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
-    while let Some(start) = rest.find("{%") {
-        let Some(length) = rest[start..].find("%}") else {
+    while let Some((before, inside)) = rest.split_once("{%") {
+        let Some((tag, after)) = inside.split_once("%}") else {
             break;
         };
-        let tag = &rest[start + 2..start + length];
-        out.push_str(&rest[..start + 2]);
+        out.push_str(before);
+        out.push_str("{%");
         match tag.trim_matches(['-', '+']).trim() {
             "generation" => out.push_str(&tag.replacen("generation", "if true", 1)),
             "endgeneration" => out.push_str(&tag.replacen("endgeneration", "endif", 1)),
             _ => out.push_str(tag),
         }
         out.push_str("%}");
-        rest = &rest[start + length + 2..];
+        rest = after;
     }
     out.push_str(rest);
     out
