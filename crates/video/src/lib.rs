@@ -15,6 +15,7 @@ pub mod folder;
 pub mod frame;
 pub mod hash;
 pub mod limits;
+mod passes;
 pub mod pool;
 pub mod probe;
 pub mod resize;

@@ -1,6 +1,5 @@
 //! What one file may cost.
 
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,8 +24,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Five minutes, 16 GiB of file, 8192 × 8192 pixels, 16,384 frames, 2 GiB of frames, a thread
-    /// for each core up to eight.
+    /// Five minutes, 16 GiB of file, 8192 × 8192 pixels, 16,384 frames, 2 GiB of frames, and as many
+    /// threads as ffmpeg would take: one more than there are cores, up to 16.
     fn default() -> Self {
         Self {
             deadline: Duration::from_secs(300),
@@ -35,8 +34,8 @@ impl Default for Limits {
             frames: 16_384,
             output_bytes: 2 << 30,
             threads: thread::available_parallelism()
-                .map_or(1, NonZero::get)
-                .min(8),
+                .map_or(1, |cores| cores.get() + 1)
+                .min(16),
         }
     }
 }

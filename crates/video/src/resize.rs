@@ -68,7 +68,7 @@ impl Plan {
 
     fn apply(&self, frame: &Frame) -> Frame {
         let (rows, columns) = (&self.along_rows, &self.along_columns);
-        let rgb = Cow::Borrowed(&frame.rgb);
+        let rgb = Cow::Borrowed(frame.rgb.as_slice());
         let rgb = if self.columns_first {
             along_rows(along_columns(rgb, rows.from * 3, columns), rows)
         } else {
@@ -186,7 +186,7 @@ fn kernel(x: f64) -> f64 {
     }
 }
 
-fn along_rows<'a>(rgb: Cow<'a, Vec<u8>>, weights: &Weights) -> Cow<'a, Vec<u8>> {
+fn along_rows<'a>(rgb: Cow<'a, [u8]>, weights: &Weights) -> Cow<'a, [u8]> {
     if weights.is_identity() {
         return rgb;
     }
@@ -213,7 +213,7 @@ fn along_rows<'a>(rgb: Cow<'a, Vec<u8>>, weights: &Weights) -> Cow<'a, Vec<u8>> 
 }
 
 /// `stride` bytes a row.
-fn along_columns<'a>(rgb: Cow<'a, Vec<u8>>, stride: usize, weights: &Weights) -> Cow<'a, Vec<u8>> {
+fn along_columns<'a>(rgb: Cow<'a, [u8]>, stride: usize, weights: &Weights) -> Cow<'a, [u8]> {
     if weights.is_identity() {
         return rgb;
     }

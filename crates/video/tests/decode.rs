@@ -1,5 +1,7 @@
 //! Which frames come out of honest files, compared with plain ffmpeg command lines.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::path::Path;
 
 use video::{Decoder, FrameSize, Limits, Sampling, Seconds};

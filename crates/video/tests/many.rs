@@ -1,5 +1,7 @@
 //! Many files, still images and the cache.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -52,7 +54,7 @@ fn no_budget_at_all_still_goes_on() {
 #[test]
 fn no_jobs_are_no_results() {
     Decoder::default().decode_all(&[], Budget { bytes: 1, files: 4 }, |_, _| {
-        panic!("there is no job")
+        panic!("there is no job");
     });
 }
 
@@ -62,8 +64,8 @@ fn a_panic_in_the_callback_is_passed_on() {
     let jobs: Vec<Job> = (0..6).map(|_| job(made.ten_seconds())).collect();
     let fall = || {
         Decoder::default().decode_all(&jobs, Budget { bytes: 1, files: 2 }, |_, _| {
-            panic!("on purpose")
-        })
+            panic!("on purpose");
+        });
     };
     assert!(std::panic::catch_unwind(fall).is_err());
 }

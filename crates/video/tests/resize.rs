@@ -1,5 +1,7 @@
 //! Resizing against Pillow and torchvision. Tolerance: none, every byte is equal.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use serde::Deserialize;
 use video::resize::{Flavour, bicubic, bicubic_all};
 use video::{Frame, Seconds};
