@@ -1,5 +1,5 @@
 //! A conversation as tokens: what the decoder reads, and where the vision tokens and the alarm
-//! tokens stand in it. This file and [`expand`] own positions.
+//! tokens stand in it. This module owns positions.
 
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
 //! Token compression: which vision tokens of a video differ enough from the frame before.
 
 /// A token is kept if its pixels differ by more than this on average, on a scale of 255.
-const THRESHOLD: f32 = 0.1;
+pub const THRESHOLD: f32 = 0.1;
 
 /// For each vision token of a video, whether it is kept: those of the first frame, those whose
 /// normalised pixels differ from the frame before by more than [`THRESHOLD`] on average, and the
