@@ -20,6 +20,10 @@ const FORMATS: &str = "mov,matroska,avi,flv,asf,mpegts,mpeg,mpegvideo,m4v,h264,h
     mxf,nut,dv,wtv,yuv4mpegpipe,mjpeg,gif,apng,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,\
     mp3,wav,flac,aac,ac3,amr,aiff";
 
+/// More indices than this are not handed to ffmpeg, whose command line has an end: all frames come,
+/// and are chosen here.
+const SELECTABLE: usize = 2000;
+
 /// One frame as it came out of the pipe.
 pub(crate) struct Picture {
     pub(crate) width: u32,
@@ -110,8 +114,14 @@ pub(crate) fn extract(
             pictures = Vec::new();
             continue;
         }
+        if let Keep::Indices(indices) = pass.keep
+            && indices.len() > SELECTABLE
+            && indices.binary_search(&(total - 1)).is_err()
+        {
+            continue;
+        }
         bytes += picture.rgb.len() as u64;
-        if total > limits.frames {
+        if pictures.len() == limits.frames {
             return Err(Error::Frames {
                 path: path(),
                 limit: limits.frames,
@@ -194,11 +204,9 @@ fn arguments(tools: &Decoder, source: &Source, pass: Pass<'_>) -> Vec<OsString> 
                 .flat_map(|filter| ["-vf".into(), filter.into()]),
         );
         words.extend(["-f", "null", "-"].map(Into::into));
-        let chosen: Vec<String> = indices
-            .iter()
-            .map(|index| format!("eq(n\\,{index})"))
-            .collect();
-        filters.push(format!("select={}", chosen.join("+")));
+        if indices.len() <= SELECTABLE {
+            filters.push(format!("select={}", any_of(indices)));
+        }
     }
     filters.extend(match pass.size {
         FrameSize::Native => None,
@@ -224,6 +232,24 @@ fn arguments(tools: &Decoder, source: &Source, pass: Pass<'_>) -> Vec<OsString> 
         .map(Into::into),
     );
     words
+}
+
+/// An expression that is 1 for the frames at these indices: a tree, because ffmpeg evaluates it for
+/// every frame and refuses long chains.
+fn any_of(indices: &[usize]) -> String {
+    match indices {
+        [] => "0".into(),
+        [index] => format!("eq(n\\,{index})"),
+        _ => {
+            let (below, above) = indices.split_at(indices.len() / 2);
+            format!(
+                "if(lt(n\\,{})\\,{}\\,{})",
+                above[0],
+                any_of(below),
+                any_of(above)
+            )
+        }
+    }
 }
 
 /// The last `frame=` line of `-progress`.
@@ -301,6 +327,12 @@ mod tests {
     fn check(pipe: &[u8], want: Option<&[u8]>) {
         let read = read_picture(&mut &pipe[..], 100).ok().flatten();
         assert_eq!(read.map(|picture| picture.rgb).as_deref(), want, "{pipe:?}");
+    }
+
+    #[test]
+    fn the_tree_of_indices_asks_for_each_once() {
+        let want = "if(lt(n\\,4)\\,eq(n\\,0)\\,if(lt(n\\,9)\\,eq(n\\,4)\\,eq(n\\,9)))";
+        assert_eq!(any_of(&[0, 4, 9]), want);
     }
 
     #[test]

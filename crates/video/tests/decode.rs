@@ -370,3 +370,40 @@ fn a_probe_tells_what_the_container_tells() {
         (Some(Seconds(10.0)), Some(100))
     );
 }
+
+/// A thousand frames a second make many frames of a small file.
+#[track_caller]
+fn check_many(max_frames: usize) {
+    let made = Made::new();
+    let path = made.clip("tiny.mp4", "testsrc2=size=16x16:rate=10:duration=4", H264);
+    let all = native(
+        &path,
+        Sampling::Fps {
+            fps: 1000.0,
+            max_frames: 4000,
+        },
+    )
+    .unwrap();
+    assert_eq!(all.frames.len(), 4000);
+    let some = native(
+        &path,
+        Sampling::Fps {
+            fps: 1000.0,
+            max_frames,
+        },
+    )
+    .unwrap();
+    let indices = video::sampling::linspace(4000, max_frames);
+    let want: Vec<_> = indices.iter().map(|&i| all.frames[i].clone()).collect();
+    assert!(some.frames == want);
+}
+
+#[test]
+fn hundreds_of_frames_can_be_picked() {
+    check_many(768);
+}
+
+#[test]
+fn thousands_of_frames_can_be_picked() {
+    check_many(3000);
+}

@@ -42,10 +42,19 @@ impl Made {
         path
     }
 
-    /// A program that stands in for ffmpeg.
+    /// A program that stands in for ffmpeg. It is another process that writes it: a file that this
+    /// process has open for writing could be inherited by a child and then not be run.
     pub(crate) fn script(&self, name: &str, body: &str) -> PathBuf {
-        let path = self.bytes(name, format!("#!/bin/sh\n{body}\n"));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let (text, path) = (self.path("text"), self.path(name));
+        fs::write(&text, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::set_permissions(&text, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(
+            Command::new("cp")
+                .args([&text, &path])
+                .status()
+                .unwrap()
+                .success()
+        );
         path
     }
 
