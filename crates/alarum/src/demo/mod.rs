@@ -20,10 +20,12 @@
 //!
 //! In reading order: what a scene is made of ([`words`]), what is seen ([`scene`], [`raster`]), how it
 //! becomes a video file ([`render`]), what is asked and answered ([`lexicon`], [`grammar`]), what is
-//! trained on and what is held out ([`world`]), and the tokens of its language ([`vocabulary`]).
+//! trained on and what is held out ([`world`]), the tokens of its language ([`vocabulary`]), and a model
+//! that learns it ([`model`]).
 
 pub(crate) mod grammar;
 pub(crate) mod lexicon;
+pub(crate) mod model;
 pub(crate) mod raster;
 pub(crate) mod render;
 pub(crate) mod scene;

@@ -3,7 +3,7 @@
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use safety::{Labels, SafetyLabel, Subset};
+use safety::{Labels, SafetyLabel};
 
 use super::{Clip, Half, Size};
 use crate::demo::grammar::{WORDINGS, about, harmful, harmless, refusal, talk};
@@ -14,9 +14,6 @@ use crate::demo::scene::{Hazard, Scene, Split};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Record {
     pub id: String,
-    /// The part of the benchmark that it is like; absent where a harmful query comes without a video.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subset: Option<Subset>,
     /// Relative to the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub video: Option<String>,
@@ -34,12 +31,6 @@ impl Records {
         let visual = video.map(|clip| clip.scene.label());
         self.0.push(Record {
             id: format!("train-{:05}", self.0.len()),
-            subset: match (textual, visual) {
-                (SafetyLabel::Safe, _) => Some(Subset::SafeQ),
-                (SafetyLabel::Harmful, Some(SafetyLabel::Harmful)) => Some(Subset::HH),
-                (SafetyLabel::Harmful, Some(SafetyLabel::Safe)) => Some(Subset::SH),
-                (SafetyLabel::Harmful, None) => None,
-            },
             video: video.map(|clip| clip.path.clone()),
             query,
             answer,

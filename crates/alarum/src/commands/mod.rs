@@ -1,0 +1,26 @@
+//! One file a command.
+
+mod bench;
+mod chat;
+mod demo;
+mod doctor;
+mod eval;
+mod inspect;
+mod report;
+mod train;
+
+use crate::args::Command;
+
+/// Runs what was typed.
+pub(crate) fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Chat(arguments) => chat::run(&arguments),
+        Command::Inspect(command) => inspect::run(&command),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::Bench(command) => bench::run(&command),
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Doctor => doctor::run(),
+    }
+}
