@@ -1,17 +1,180 @@
-//! The report of a run as one HTML file that needs nothing else.
+//! The report of a run as one HTML file that needs nothing else: no request, no script from elsewhere.
+
+use std::collections::BTreeSet;
 
 use anyhow::Context;
+use bench::format::Problem;
+use bench::judge::Judgement;
 use bench::Run;
+use bench::journal::Journal;
+use serde::Serialize;
+
+use super::pictures::{Picture, Pictures};
+use super::samples::{Asked, Card, cards};
+use super::scores::{self, Chart, Group, HeatRow, Headline, OutcomeRow};
+use super::words;
+
+const TEMPLATE: &str = include_str!("template.html");
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+
+/// What the template is filled with. Strings are escaped there, but for `style`, `script` and the drawings
+/// of [`super::chart`], which hold no foreign text.
+#[derive(Serialize)]
+struct Page {
+    style: &'static str,
+    script: &'static str,
+    model: String,
+    benchmark: String,
+    judge: String,
+    caveat: &'static str,
+    finding: String,
+    notes: Vec<String>,
+    sample_count: String,
+    leading: Option<Headline>,
+    headlines: Vec<Headline>,
+    safe_queries: Vec<Group>,
+    categories: Vec<Chart>,
+    languages: Vec<Group>,
+    heat: Vec<HeatRow>,
+    outcomes: Vec<OutcomeRow>,
+    settings: Vec<(String, String)>,
+    problems: Vec<Fault>,
+    /// Id and name of each category that has samples.
+    category_options: Vec<(String, String)>,
+    subset_options: Vec<&'static str>,
+    several_languages: bool,
+    any_veiled: bool,
+    cards: Vec<Card>,
+    pictures: Vec<Picture>,
+}
+
+/// One problem of the benchmark.
+#[derive(Serialize)]
+struct Fault {
+    place: String,
+    what: String,
+    remedy: String,
+}
 
 /// The whole page. The same run gives the same bytes.
 ///
 /// # Errors
 /// If the run was not scored, or a file of it cannot be read.
 pub(crate) fn render(run: &Run) -> anyhow::Result<String> {
-    let results = run.results().context("the run has no scores yet")?;
+    let page = page(run)?;
     let mut environment = minijinja::Environment::new();
-    environment.add_template("report.html", "<!doctype html><title>{{ model }}</title><p>{{ finding }}</p><pre>{{ table }}</pre>")?;
-    let table = super::terminal::table(&results, &run.taxonomy()?);
-    let finding = super::words::finding(&results);
-    Ok(environment.get_template("report.html")?.render(minijinja::context! { model => results.model, finding, table })?)
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    // The name ends in `.html`: that is what turns escaping on.
+    environment.add_template("report.html", TEMPLATE).context("the report's own template")?;
+    let template = environment.get_template("report.html").context("the report's own template")?;
+    template.render(&page).context("cannot fill the report")
+}
+
+fn page(run: &Run) -> anyhow::Result<Page> {
+    let results = run.results().context("the run has no scores yet: let its evaluation finish")?;
+    let (samples, taxonomy, problems) = (run.samples()?, run.taxonomy()?, run.problems()?);
+    let records = Journal::read(&run.journal_path())?;
+    let judgements = judgements(run)?;
+    let mut pictures = Pictures::new(run.frames_path());
+    let asked = Asked {
+        samples: &samples,
+        taxonomy: &taxonomy,
+        records: &records,
+        judgements: &judgements,
+        conditions: &run.settings.conditions,
+        epochs: run.settings.epochs,
+    };
+    let cards = cards(&asked, &mut pictures);
+    let used: BTreeSet<&str> = samples.iter().map(|sample| sample.category.as_str()).collect();
+    let languages: BTreeSet<_> = samples.iter().map(|sample| sample.language).collect();
+    Ok(Page {
+        style: STYLE,
+        script: SCRIPT,
+        model: words::line(&results.model, 120),
+        benchmark: words::line(&results.benchmark, 120),
+        judge: words::line(&results.judge, 120),
+        caveat: words::caveat(&results.judge),
+        finding: words::finding(&results),
+        notes: words::notes(&results),
+        sample_count: words::counted(results.samples, "sample"),
+        leading: scores::leading(&results),
+        headlines: scores::headlines(&results),
+        safe_queries: scores::safe_queries(&results),
+        categories: scores::categories(&results, &taxonomy),
+        languages: scores::languages(&results),
+        heat: scores::heat(&results, &taxonomy),
+        outcomes: scores::outcomes(&results),
+        settings: settings(run)?,
+        problems: problems.iter().map(fault).collect(),
+        category_options: taxonomy
+            .iter()
+            .filter(|category| used.contains(category.id.as_str()))
+            .map(|category| (words::line(&category.id, 120), words::line(&category.name, 120)))
+            .collect(),
+        subset_options: safety::Subset::ALL
+            .into_iter()
+            .filter(|subset| samples.iter().any(|sample| sample.subset == *subset))
+            .map(safety::Subset::name)
+            .collect(),
+        several_languages: languages.len() > 1,
+        any_veiled: cards.iter().any(Card::hides_frames),
+        cards,
+        pictures: pictures.into_all(),
+    })
+}
+
+/// What the judge wrote; nothing if nothing was judged yet.
+fn judgements(run: &Run) -> anyhow::Result<Vec<Judgement>> {
+    let path = run.judgements_path();
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let parse = |(index, line): (usize, &str)| {
+        serde_json::from_str(line)
+            .with_context(|| format!("{}: line {} is not a judgement", path.display(), index + 1))
+    };
+    text.lines().enumerate().map(parse).collect()
+}
+
+/// Every setting by the name that it has in `run.toml`.
+fn settings(run: &Run) -> anyhow::Result<Vec<(String, String)>> {
+    let value = serde_json::to_value(&run.settings).context("the run's settings")?;
+    let mut rows = Vec::new();
+    collect("", &value, &mut rows);
+    Ok(rows)
+}
+
+fn collect(name: &str, value: &serde_json::Value, rows: &mut Vec<(String, String)>) {
+    use serde_json::Value;
+    let text = match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                let dot = if name.is_empty() { "" } else { "." };
+                collect(&format!("{name}{dot}{field}"), value, rows);
+            }
+            return;
+        }
+        Value::Array(items) => {
+            let item = |item: &Value| item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+            items.iter().map(item).collect::<Vec<_>>().join(", ")
+        }
+        Value::Null => words::NOTHING.to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    rows.push((name.to_owned(), words::plain(&text)));
+}
+
+fn fault(problem: &Problem) -> Fault {
+    let line = problem.line.map(|line| format!(", line {line}")).unwrap_or_default();
+    let id = problem.id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+    Fault {
+        place: words::line(&format!("{}{line}{id}", problem.file), 200),
+        what: words::line(&problem.what, 600),
+        remedy: words::line(&problem.remedy, 400),
+    }
 }
