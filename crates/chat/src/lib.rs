@@ -1,5 +1,9 @@
 //! A chat with a model, whichever it is: what is asked ([`request`]), what comes back ([`reply`]),
 //! the trait every model answers to ([`model`]), and a model with a script for tests ([`scripted`]).
+//!
+//! Knows no tensor and, so far, no network: a model is local weights behind an adapter, or a script.
+
+#![warn(missing_docs)]
 
 pub mod model;
 pub mod reply;

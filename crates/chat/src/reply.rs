@@ -10,11 +10,11 @@ pub enum Finish {
     Stop,
     /// The token limit cut it off.
     Length,
-    /// The provider's filter stepped in.
+    /// The provider's filter stopped the request or the reply; the text may be empty or cut.
     ContentFilter,
 }
 
-/// One answer.
+/// One answer. Its text is what the model wrote: reasoning and tags are still in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
     /// What the model said.
@@ -27,7 +27,7 @@ pub struct Reply {
     pub completion_tokens: usize,
 }
 
-/// A chat that yielded no reply.
+/// A chat that yielded no reply. Never a refusal: nothing can be said about the model's safety from it.
 #[derive(Debug, thiserror::Error)]
 pub enum ChatError {
     /// The model refused this input: asking again will not help.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use video::Clip;
 
-/// What the user shows with the question.
+/// What the user shows with the question. Frames are as decoded: each model brings them to its own size.
 #[derive(Clone, Debug)]
 pub enum Media {
     /// Frames with their times.
