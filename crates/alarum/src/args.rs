@@ -34,6 +34,13 @@ pub(crate) enum Command {
     Doctor,
 }
 
+impl Command {
+    /// Whether it keeps every core busy for long.
+    pub(crate) fn is_long(&self) -> bool {
+        matches!(self, Self::Eval(_) | Self::Train(_) | Self::Demo(_))
+    }
+}
+
 /// A local checkpoint and how it is loaded.
 #[derive(Debug, Args)]
 pub(crate) struct Model {

@@ -11,6 +11,7 @@ mod local;
 mod media;
 mod progress;
 mod report;
+mod threads;
 
 /// Keeps large tensor blocks instead of giving them back to the system after each operation.
 #[global_allocator]
@@ -18,8 +19,15 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = args::Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("ALARUM_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("ALARUM_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    if arguments.command.is_long() {
+        threads::begin_anew();
+    }
     match commands::run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => progress::failed(&error),

@@ -1,7 +1,7 @@
 //! What the terminal shows while something runs: a bar where there is a terminal, a line now and then
 //! where there is none. Talk goes to stderr, data to stdout.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the file that speaks")]
+#![expect(clippy::print_stderr, reason = "this is the file that speaks")]
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -46,12 +46,19 @@ pub(crate) struct Bar {
 impl Bar {
     /// Begins showing `total` steps of `name`.
     pub(crate) fn new(name: &str, total: u64) -> Self {
-        let style = ProgressStyle::with_template("{prefix:>10} [{bar:32}] {pos}/{len}  {elapsed} < {eta}  {msg}")
-            .expect("the template is a constant")
-            .progress_chars("=> ");
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr()).with_style(style);
+        let style = ProgressStyle::with_template(
+            "{prefix:>10} [{bar:32}] {pos}/{len}  {elapsed} < {eta}  {msg}",
+        )
+        .expect("the template is a constant")
+        .progress_chars("=> ");
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
+            .with_style(style);
         bar.set_prefix(name.to_owned());
-        Self { bar, name: name.to_owned(), said: std::sync::Mutex::new(Instant::now()) }
+        Self {
+            bar,
+            name: name.to_owned(),
+            said: std::sync::Mutex::new(Instant::now()),
+        }
     }
 
     /// Shows that `done` steps are done, and a few words.
@@ -84,7 +91,9 @@ impl Bar {
         if !self.bar.is_hidden() {
             return;
         }
-        let Ok(mut said) = self.said.lock() else { return };
+        let Ok(mut said) = self.said.lock() else {
+            return;
+        };
         if said.elapsed() >= Duration::from_secs(10) {
             *said = Instant::now();
             let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));

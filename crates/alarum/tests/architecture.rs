@@ -1,5 +1,7 @@
 //! The invariants of `ARCHITECTURE.md`, read off `cargo metadata`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
@@ -8,22 +10,45 @@ use serde_json::Value;
 /// Each of our crates with every crate that it is built from, tests' own dependencies left out.
 fn built_from() -> BTreeMap<String, BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--manifest-path"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--locked",
+            "--offline",
+            "--manifest-path",
+        ])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let list = |value: &Value| value.as_array().unwrap().clone();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let names: BTreeMap<String, String> =
-        list(&metadata["packages"]).iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect();
+    let names: BTreeMap<String, String> = list(&metadata["packages"])
+        .iter()
+        .map(|package| (text(&package["id"]), text(&package["name"])))
+        .collect();
     let direct: BTreeMap<String, Vec<String>> = list(&metadata["resolve"]["nodes"])
         .iter()
         .map(|node| {
-            let normal = |dep: &&Value| list(&dep["dep_kinds"]).iter().any(|kind| kind["kind"].is_null());
+            let normal = |dep: &&Value| {
+                list(&dep["dep_kinds"])
+                    .iter()
+                    .any(|kind| kind["kind"].is_null())
+            };
             let deps = list(&node["deps"]);
-            (text(&node["id"]), deps.iter().filter(normal).map(|dep| text(&dep["pkg"])).collect())
+            (
+                text(&node["id"]),
+                deps.iter()
+                    .filter(normal)
+                    .map(|dep| text(&dep["pkg"]))
+                    .collect(),
+            )
         })
         .collect();
     list(&metadata["workspace_members"])
@@ -38,7 +63,10 @@ fn built_from() -> BTreeMap<String, BTreeSet<String>> {
                     }
                 }
             }
-            (names[&text(member)].clone(), seen.iter().map(|id| names[id].clone()).collect())
+            (
+                names[&text(member)].clone(),
+                seen.iter().map(|id| names[id].clone()).collect(),
+            )
         })
         .collect()
 }
@@ -47,7 +75,10 @@ fn built_from() -> BTreeMap<String, BTreeSet<String>> {
 fn check(name: &str, never: &[&str]) {
     let built_from = built_from();
     for banned in never {
-        assert!(!built_from[name].contains(*banned), "`{name}` must not be built from `{banned}`");
+        assert!(
+            !built_from[name].contains(*banned),
+            "`{name}` must not be built from `{banned}`"
+        );
     }
 }
 
@@ -60,7 +91,15 @@ fn the_test_sees_the_arrows() {
 #[test]
 fn safety_is_pure() {
     let ours = ["video", "model", "train", "chat", "bench", "alarum"];
-    let world = ["candle-core", "tokio", "reqwest", "axum", "image", "tempfile", "memmap2"];
+    let world = [
+        "candle-core",
+        "tokio",
+        "reqwest",
+        "axum",
+        "image",
+        "tempfile",
+        "memmap2",
+    ];
     check("safety", &ours);
     check("safety", &world);
 }

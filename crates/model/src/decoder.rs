@@ -136,16 +136,20 @@ impl Decoder {
             )));
         }
         let (cos, sin) = self.angles(embeddings, cached, padding)?;
-        let mask = Mask {
-            cached,
-            padding,
-            dtype: embeddings.dtype(),
+        let place = Place {
+            cos,
+            sin,
+            mask: Mask {
+                cached,
+                padding,
+                dtype: embeddings.dtype(),
+            },
         };
         let mut hidden = embeddings.clone();
         for (index, block) in self.blocks.iter().enumerate() {
             let cache = caches.as_mut().map(|caches| &mut caches[index]);
             let normed = block.input_layernorm.forward(&hidden)?;
-            let attended = self.attention(block, &normed, (&cos, &sin), &mask, cache)?;
+            let attended = self.attention(block, &normed, &place, cache)?;
             hidden = (hidden + attended)?;
             let normed = block.post_attention_layernorm.forward(&hidden)?;
             let inner = swiglu(
@@ -161,8 +165,7 @@ impl Decoder {
         &self,
         block: &Block,
         normed: &Tensor,
-        (cos, sin): (&Tensor, &Tensor),
-        mask: &Mask,
+        place: &Place,
         cache: Option<&mut KvCache>,
     ) -> Result<Tensor> {
         let (batch, new, _) = normed.dims3()?;
@@ -176,8 +179,16 @@ impl Decoder {
                 .transpose(1, 2)?
                 .contiguous()
         };
-        let q = rope(&split(block.q_proj.forward(normed)?, heads)?, cos, sin)?; // [B, H, S, D]
-        let k = rope(&split(block.k_proj.forward(normed)?, groups)?, cos, sin)?; // [B, G, S, D]
+        let q = rope(
+            &split(block.q_proj.forward(normed)?, heads)?,
+            &place.cos,
+            &place.sin,
+        )?; // [B, H, S, D]
+        let k = rope(
+            &split(block.k_proj.forward(normed)?, groups)?,
+            &place.cos,
+            &place.sin,
+        )?; // [B, G, S, D]
         let v = split(block.v_proj.forward(normed)?, groups)?;
         let (k, v) = match cache {
             Some(cache) => cache.append(&k, &v)?,
@@ -194,7 +205,7 @@ impl Decoder {
                     &queries,
                     &k,
                     &v,
-                    mask.bias(batch, start, queries.dim(2)?, &k)?.as_ref(),
+                    place.mask.bias(batch, start, queries.dim(2)?, &k)?.as_ref(),
                 )
             })
             .collect::<Result<Vec<_>>>()?;
@@ -243,6 +254,13 @@ impl Decoder {
             angles.sin()?.to_dtype(embeddings.dtype())?,
         ))
     }
+}
+
+/// Where the new positions stand, the same for every block.
+struct Place<'a> {
+    cos: Tensor,
+    sin: Tensor,
+    mask: Mask<'a>,
 }
 
 /// Which earlier positions a query may look at.

@@ -163,7 +163,7 @@ impl VideoLlama3 {
         features: &[Tensor],
     ) -> Result<Vec<(usize, Tensor)>> {
         let mut places: Vec<(usize, Tensor)> = Vec::new();
-        let spans: usize = sequence.vision.iter().map(|media| media.len()).sum();
+        let spans: usize = sequence.vision.iter().map(Vec::len).sum();
         if sequence.vision.len() != features.len() {
             let (expected, found) = (sequence.vision.len(), features.len());
             return Err(Error::Input(format!(

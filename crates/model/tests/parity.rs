@@ -1,5 +1,7 @@
 //! The network against `transformers` on tiny random checkpoints; see `goldens/README.md`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 // B prompts, S sequence, E width, V vocabulary
 
 use std::collections::HashMap;

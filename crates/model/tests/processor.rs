@@ -1,6 +1,8 @@
 //! The processor against `transformers`' port and the original's rules, on every golden case.
 //! The files are described in `goldens/README.md`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 mod conversations;
 
 use std::collections::HashMap;
@@ -40,15 +42,15 @@ fn check(folder: &str, case: &str) {
         assert_eq!(prepared.sequence.input_ids, ids(&prompt["input_ids"]));
         assert_eq!(prepared.sequence.vision.len(), prepared.vision.len());
         for (runs, input) in prepared.sequence.vision.iter().zip(&prepared.vision) {
-            let lengths: Vec<usize> = runs.iter().map(|run| run.len()).collect();
+            let lengths: Vec<usize> = runs.iter().map(std::iter::ExactSizeIterator::len).collect();
             assert_eq!(lengths, input.kept_per_frame());
         }
         for (input, loaded) in prepared.vision.into_iter().zip(media(prompt)) {
             in_order.push(input.clone());
             if loaded.is_video {
-                videos.push(input)
+                videos.push(input);
             } else {
-                images.push(input)
+                images.push(input);
             }
         }
     }

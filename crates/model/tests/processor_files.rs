@@ -1,5 +1,7 @@
 //! The processor's files: three forms are read, and what is wrong with one is said.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::path::{Path, PathBuf};
 
 use model::Processor;
@@ -203,7 +205,7 @@ fn check_open(folder: &Path, words: &str) {
 fn a_tokenizer_with_more_tokens_than_the_model_embeds_is_refused() {
     let folder = copy("grouped");
     change(folder.path(), "config.json", |config| {
-        config["text_config"]["vocab_size"] = json!(300)
+        config["text_config"]["vocab_size"] = json!(300);
     });
     check_open(
         folder.path(),
@@ -215,7 +217,7 @@ fn a_tokenizer_with_more_tokens_than_the_model_embeds_is_refused() {
 fn a_placeholder_with_another_id_is_refused() {
     let folder = copy("grouped");
     change(folder.path(), "config.json", |config| {
-        config["video_token_id"] = json!(7)
+        config["video_token_id"] = json!(7);
     });
     check_open(
         folder.path(),
@@ -227,7 +229,7 @@ fn a_placeholder_with_another_id_is_refused() {
 fn patches_of_another_size_than_the_encoders_are_refused() {
     let folder = copy("grouped");
     change(folder.path(), "config.json", |config| {
-        config["vision_config"]["patch_size"] = json!(16)
+        config["vision_config"]["patch_size"] = json!(16);
     });
     check_open(folder.path(), "patch_size is 14, the vision encoder's 16");
 }
@@ -252,7 +254,7 @@ fn a_checkpoint_without_a_template_has_the_published_form() {
         }
         if name == "original" {
             change(folder.path(), "tokenizer_config.json", |config| {
-                config["chat_template"] = Value::Null
+                config["chat_template"] = Value::Null;
             });
         }
         assert_eq!(prompt(folder.path()), with);

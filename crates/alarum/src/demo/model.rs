@@ -56,7 +56,8 @@ pub(crate) fn config(tokenizer: &Tokenizer) -> Result<Config> {
 
 /// Writes everything of the model's folder but its weights.
 pub(crate) fn save(tokenizer: &Tokenizer, folder: &Path) -> Result<Config> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
     let config = config(tokenizer)?;
     vocabulary::save(tokenizer, folder)?;
     let frame = SIDE * SIDE;
@@ -84,7 +85,10 @@ pub(crate) fn save(tokenizer: &Tokenizer, folder: &Path) -> Result<Config> {
             "size": {"shortest_edge": 56 * 56, "longest_edge": frame * MAX_FRAMES},
         })),
     });
-    let files = [("config.json", config.to_port_json()), ("processor_config.json", processor)];
+    let files = [
+        ("config.json", config.to_port_json()),
+        ("processor_config.json", processor),
+    ];
     for (name, value) in files {
         let path = folder.join(name);
         std::fs::write(&path, serde_json::to_string_pretty(&value)?)
@@ -97,7 +101,7 @@ pub(crate) fn save(tokenizer: &Tokenizer, folder: &Path) -> Result<Config> {
 pub(crate) fn recipe(seed: u64) -> Sft {
     Sft {
         seed,
-        length: Length::Epochs(3),
+        length: Length::Steps(400),
         batch: Batch::Samples(8),
         accumulation: 2,
         learning_rate: 2e-3,
