@@ -35,6 +35,12 @@ pub enum Error {
         /// Each differing key with both values.
         differences: String,
     },
+    /// A run that was opened to be read cannot be added to.
+    #[error("{} was opened to be read: begin the run to add to it", run.display())]
+    ReadOnly {
+        /// The run's folder.
+        run: PathBuf,
+    },
     /// Another process is working on this run.
     #[error("another process is working on {}: wait for it to end", run.display())]
     Busy {

@@ -1,12 +1,15 @@
 //! A benchmark times a model becomes scores, in reading order: the benchmark's folder ([`format`]),
-//! how its media are shown ([`condition`], [`frames`]), the questions put to a model ([`evaluate`])
-//! and written down ([`journal`], [`run`], [`thumbnails`]), what a judge says of the answers
+//! how its media are shown ([`condition`], [`frames`], `ahead`), the questions put to a model
+//! ([`evaluate`], `ask`) and written down ([`journal`], [`run`], [`thumbnails`]), what a judge says of the answers
 //! ([`judge`]) and what all of it adds up to ([`score`], [`results`]).
 //!
 //! Knows no tensor: a model is whatever answers to [`chat::ChatModel`].
 
 #![warn(missing_docs)]
 
+mod ahead;
+mod aside;
+mod ask;
 pub mod condition;
 pub mod error;
 pub mod evaluate;

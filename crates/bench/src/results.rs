@@ -51,11 +51,11 @@ pub struct Results {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
-    /// The counts.
+    /// The counts, epochs added up.
     pub rate: Rate,
     /// `hits / total`; nothing of nothing.
     pub value: Option<f64>,
-    /// 95 %, as if samples were independent (Wilson).
+    /// 95 %, as if samples were independent (Wilson); several epochs count as one trial.
     pub wilson: Option<Interval>,
     /// 95 %, resampling whole videos; nothing with fewer than two.
     pub bootstrap: Option<Bootstrapped>,
@@ -93,7 +93,8 @@ pub struct Defence {
     pub relative_drop: Estimate,
     /// `without - with`.
     pub absolute_drop: Estimate,
-    /// Whether losing the defence to the video is likelier than gaining it.
+    /// Whether losing the defence to the video is likelier than gaining it. Each sample counts once: with
+    /// several epochs it is lost if it was safe less often with the video.
     pub mcnemar: McNemar,
 }
 

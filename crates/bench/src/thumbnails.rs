@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use image::codecs::jpeg::JpegEncoder;
 use video::Clip;
 
+use crate::aside::replace_cheaply;
 use crate::error::{At, Error, Result};
-use crate::format::replace;
 
 /// Longer side of a picture in pixels.
 const LONG_EDGE: u32 = 160;
@@ -16,6 +16,10 @@ const MOST: usize = 16;
 
 /// Where the pictures of a video are, under a run's `frames/`: named by the video's content.
 pub fn folder(frames: &Path, source_sha256: &str) -> PathBuf {
+    // A benchmark's own words are no path: what is no hash names a folder that is never written.
+    if source_sha256.is_empty() || !source_sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return frames.join("none");
+    }
     frames.join(&source_sha256[..source_sha256.len().min(16)])
 }
 
@@ -41,7 +45,8 @@ pub fn save(clip: &Clip, frames: &Path) -> Result<()> {
     let folder = folder(frames, &clip.source_sha256);
     for index in shown(clip.frames.len()) {
         let path = folder.join(format!("{index}.jpg"));
-        if path.is_file() {
+        // An empty file is what a power cut leaves.
+        if std::fs::metadata(&path).is_ok_and(|data| data.is_file() && data.len() > 0) {
             continue;
         }
         std::fs::create_dir_all(&folder).at("create", &folder)?;
@@ -49,7 +54,7 @@ pub fn save(clip: &Clip, frames: &Path) -> Result<()> {
             path: path.clone(),
             reason: error.to_string(),
         })?;
-        replace(&path, &bytes)?;
+        replace_cheaply(&path, &bytes)?;
     }
     Ok(())
 }
@@ -74,6 +79,34 @@ mod tests {
         assert_eq!(shown(3), [0, 1, 2]);
         assert_eq!(shown(1), [0]);
         assert_eq!(shown(0), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn a_hash_that_is_a_path_stays_in_the_folder() {
+        for hash in ["", "../../../../etc/", "/etc", "ééééééééééé"] {
+            assert_eq!(folder(Path::new("frames"), hash), Path::new("frames/none"));
+        }
+    }
+
+    #[test]
+    fn pictures_are_small_and_of_the_same_shape() {
+        let folder = tempfile::tempdir().unwrap();
+        let frame = video::Frame {
+            width: 640,
+            height: 320,
+            rgb: [200, 30, 10].repeat(640 * 320),
+            seconds: video::Seconds(0.0),
+        };
+        let clip = Clip {
+            frames: vec![frame],
+            source_sha256: "0123456789abcdef0123".to_owned(),
+        };
+        save(&clip, folder.path()).unwrap();
+        let picture = image::open(folder.path().join("0123456789abcdef/0.jpg")).unwrap();
+        assert_eq!((picture.width(), picture.height()), (160, 80));
+        let pixel = picture.to_rgb8().get_pixel(80, 40).0;
+        let near = |i: usize, wanted: u8| pixel[i].abs_diff(wanted) < 8;
+        assert!(near(0, 200) && near(1, 30) && near(2, 10), "{pixel:?}");
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! `benchmark.toml`: what a benchmark says of itself.
 
+use std::fmt;
 use std::path::Path;
 
 use safety::{Sample, Subset, Taxonomy};
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use crate::error::{At, Error, Result};
+use super::small_text;
+use crate::error::{Error, Result};
 
 pub(super) const FILE: &str = "benchmark.toml";
 
@@ -23,6 +25,13 @@ pub struct Counts {
     /// Safe query.
     #[serde(rename = "SafeQ")]
     pub safe_q: usize,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { hh, sh, safe_q } = self;
+        write!(f, "HH {hh}, SH {sh}, SafeQ {safe_q}")
+    }
 }
 
 impl Counts {
@@ -70,21 +79,13 @@ pub struct Manifest {
 /// Reads the manifest and its taxonomy.
 pub(super) fn open(folder: &Path) -> Result<(Manifest, Taxonomy)> {
     let path = folder.join(FILE);
-    let text = std::fs::read_to_string(&path).map_err(|source| {
-        if source.kind() == std::io::ErrorKind::NotFound {
-            let reason = format!("is no benchmark: it holds no {FILE}");
-            Error::Invalid {
-                path: folder.to_owned(),
-                reason,
-            }
-        } else {
-            Error::File {
-                action: "read",
-                path: path.clone(),
-                source,
-            }
-        }
-    })?;
+    if !path.exists() {
+        return Err(Error::Invalid {
+            path: folder.to_owned(),
+            reason: format!("is no benchmark: it holds no {FILE}"),
+        });
+    }
+    let text = small_text(&path)?;
     let invalid = |reason: String| Error::Invalid {
         path: path.clone(),
         reason,
@@ -105,7 +106,7 @@ pub(super) fn open(folder: &Path) -> Result<(Manifest, Taxonomy)> {
                 )));
             }
             let path = folder.join(name);
-            let text = std::fs::read_to_string(&path).at("read", &path)?;
+            let text = small_text(&path)?;
             Taxonomy::from_toml(&text).map_err(|error| Error::Invalid {
                 path: path.clone(),
                 reason: error.to_string(),
@@ -139,7 +140,7 @@ impl Manifest {
         if lines == samples.len() && self.counts != found {
             problems.push(Problem::in_file(
                 FILE,
-                format!("counts are {:?}, samples.jsonl has {found:?}", self.counts),
+                format!("counts are {}, samples.jsonl has {found}", self.counts),
                 "write the new counts",
             ));
         }

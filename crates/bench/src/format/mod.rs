@@ -1,9 +1,13 @@
 //! A benchmark's folder: `benchmark.toml`, `samples.jsonl`, `videos/`, perhaps a taxonomy of its own.
 
+mod faults;
 mod manifest;
 mod problem;
 mod samples;
+mod videos;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use safety::{Sample, Taxonomy};
@@ -11,6 +15,7 @@ use safety::{Sample, Taxonomy};
 pub use manifest::{Counts, Manifest};
 pub use problem::{Problem, Report};
 
+use crate::aside::replace;
 use crate::error::{At, Error, Result};
 
 /// The version of the format that this crate reads and writes.
@@ -31,6 +36,8 @@ pub struct Benchmark {
     pub problems: Vec<Problem>,
     /// Of `samples.jsonl`, lower-case hexadecimal.
     pub samples_sha256: String,
+    /// The line of each good sample, from 1.
+    places: Vec<usize>,
 }
 
 impl Benchmark {
@@ -51,6 +58,7 @@ impl Benchmark {
             samples: read.samples,
             problems: read.problems,
             samples_sha256: read.sha256,
+            places: read.places,
         })
     }
 
@@ -70,11 +78,16 @@ impl Benchmark {
 /// If the folder, its manifest or its taxonomy cannot be used at all.
 pub fn check(folder: &Path) -> Result<Report> {
     let benchmark = Benchmark::open(folder)?;
-    let mut problems = benchmark.problems.clone();
-    problems.extend(samples::changed_videos(&benchmark));
+    let changed = videos::changed(&benchmark);
+    let samples = benchmark.samples.len() - changed.len();
+    let videos = videos::count(&benchmark);
+    let mut problems = benchmark.problems;
+    problems.extend(changed);
+    // As a reader goes through the folder: what has no line is about the whole file.
+    problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     Ok(Report {
-        samples: benchmark.samples.len(),
-        videos: samples::videos(&benchmark.samples).len(),
+        samples,
+        videos,
         problems,
     })
 }
@@ -109,14 +122,31 @@ pub fn write(folder: &Path, manifest: &Manifest, samples: &[Sample]) -> Result<(
     replace(&path, text.as_bytes())
 }
 
-/// Writes a whole file aside, makes it durable, and renames it.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    use std::io::Write;
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(".tmp");
-    let aside = PathBuf::from(aside);
-    let mut file = std::fs::File::create(&aside).at("create", &aside)?;
-    file.write_all(bytes).at("write", &aside)?;
-    file.sync_all().at("write", &aside)?;
-    std::fs::rename(&aside, path).at("rename", &aside)
+/// Opens a regular file: a pipe would wait for ever.
+fn regular(path: &Path) -> Result<File> {
+    let metadata = std::fs::metadata(path).at("open", path)?;
+    if !metadata.is_file() {
+        return Err(Error::Invalid {
+            path: path.to_owned(),
+            reason: "is not a regular file".to_owned(),
+        });
+    }
+    File::open(path).at("open", path)
+}
+
+/// The text of a small file: a manifest or a taxonomy of gigabytes is none.
+fn small_text(path: &Path) -> Result<String> {
+    const LIMIT: u64 = 4 << 20;
+    let mut text = String::new();
+    regular(path)?
+        .take(LIMIT + 1)
+        .read_to_string(&mut text)
+        .at("read", path)?;
+    if text.len() as u64 > LIMIT {
+        return Err(Error::Invalid {
+            path: path.to_owned(),
+            reason: format!("is longer than {LIMIT} bytes"),
+        });
+    }
+    Ok(text)
 }

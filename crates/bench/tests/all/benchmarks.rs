@@ -173,12 +173,166 @@ fn a_changed_video_is_found_by_its_hash() {
     benchmark(folder.path());
     std::fs::write(folder.path().join("videos/SH.mp4"), "other").unwrap();
     let report = check(folder.path()).unwrap();
-    assert_eq!(report.problems.len(), 1);
-    assert!(
-        report.problems[0].what.contains("sha256 of videos/SH.mp4"),
-        "{}",
-        report.problems[0]
+    let places: Vec<_> = report.problems.iter().map(|p| (p.line, &p.id)).collect();
+    let ids = ["SH-0", "SH-1"].map(|id| Some(id.to_owned()));
+    assert_eq!(places, [(Some(3), &ids[0]), (Some(4), &ids[1])]);
+    assert!(report.problems[0].what.contains("videos/SH.mp4"));
+    assert_eq!((report.samples, report.videos), (4, 3));
+}
+
+#[test]
+fn a_hash_that_is_none_is_named() {
+    let hash = video::hash::bytes(b"HH");
+    check_line(
+        |line| line.replacen(&hash, "../../../../etc/", 1).into_bytes(),
+        &["HH-1", "64 lower-case hexadecimal digits"],
     );
+}
+
+#[test]
+fn a_harmful_query_without_a_video_is_named() {
+    let cut = |line: &str| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line.as_object_mut().unwrap().remove("video");
+        line.to_string().into_bytes()
+    };
+    check_line(cut, &["is in HH and has no video"]);
+}
+
+#[test]
+fn a_pipe_is_no_file_of_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    benchmark(folder.path());
+    let path = folder.path().join("samples.jsonl");
+    std::fs::remove_file(&path).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let error = Benchmark::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("is not a regular file"), "{error}");
+}
+
+#[test]
+fn a_manifest_of_a_newer_format_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    benchmark(folder.path());
+    let path = folder.path().join("benchmark.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("format = 1", "format = 2")).unwrap();
+    let error = Benchmark::open(folder.path()).unwrap_err().to_string();
+    assert!(
+        error.ends_with("format 2 is not known, only 1: use a newer alarum"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_benchmark_may_bring_its_own_taxonomy() {
+    let folder = tempfile::tempdir().unwrap();
+    benchmark(folder.path());
+    let path = folder.path().join("benchmark.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("taxonomy = \"own.toml\"\n{text}")).unwrap();
+    let own = r#"
+name = "weather"
+version = "1"
+source = "Clouds."
+
+[[category]]
+id = "violence"
+name = "Storms"
+definition = "Strong winds."
+
+[[category.subcategory]]
+id = "hail"
+name = "Hail"
+definition = "Ice that falls."
+"#;
+    std::fs::write(folder.path().join("own.toml"), own).unwrap();
+    let benchmark = Benchmark::open(folder.path()).unwrap();
+    assert_eq!(
+        (benchmark.taxonomy.name(), benchmark.samples.len()),
+        ("weather", 0)
+    );
+    assert!(
+        benchmark.problems[0]
+            .what
+            .contains("is not one of \"violence\"")
+    );
+}
+
+/// One benchmark with everything that can be wrong with a line, as people read it.
+#[test]
+fn every_bad_line_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    benchmark(folder.path());
+    let good = lines(folder.path());
+    let hh = |from: &str, to: &str| {
+        assert!(good[1].contains(from), "{from}");
+        let new = good[1].replacen(from, to, 1);
+        new.replacen(
+            "HH-1",
+            &format!("HH-{}", video::hash::bytes(to.as_bytes())[..4].to_owned()),
+            1,
+        )
+        .into_bytes()
+    };
+    let hash = video::hash::bytes(b"HH");
+    let bad: Vec<Vec<u8>> = vec![
+        b"{\"id\": \"cut".to_vec(),
+        b"[1, 2]".to_vec(),
+        b"\xff\xfe".to_vec(),
+        vec![b'x'; 2 << 20],
+        good[0].clone().into_bytes(),
+        hh("{\"id\"", "{\"colour\": 1, \"id\""),
+        hh("\"query\":\"question 1\",", ""),
+        hh("question 1", "  "),
+        hh("\"HH\"", "\"HX\""),
+        hh("\"en\"", "\"xx\""),
+        hh("\"violence\"", "\"weather\""),
+        hh("\"subcategory\":\"", "\"subcategory\":\"un"),
+        hh("\"visual\":1", "\"visual\":0"),
+        hh("\"visual\":1", "\"visual\":2"),
+        hh("\"visual\":1", "\"visual\":1,\"textual\":0"),
+        hh("videos/HH.mp4", "../HH.mp4"),
+        hh("videos/HH.mp4", "/etc/hostname"),
+        hh("videos/HH.mp4", "videos"),
+        hh("videos/HH.mp4", "videos/none.mp4"),
+        hh("\"seconds\":1.0", "\"seconds\":-1.0"),
+        hh(&hash, "abc"),
+        hh(&hash, &hash.replace(|c: char| c.is_ascii_digit(), "0")),
+    ];
+    let mut text = bad.join(&b'\n');
+    text.push(b'\n');
+    for line in &good {
+        text.extend(line.as_bytes());
+        text.push(b'\n');
+    }
+    std::fs::write(folder.path().join("samples.jsonl"), text).unwrap();
+    let report = check(folder.path()).unwrap();
+    let said: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(format!("{}\n{}", said.join("\n"), report.summary()));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_line_is_a_sample_or_a_problem(
+        lines in proptest::collection::vec(proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40), 0..8)
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        benchmark(folder.path());
+        let path = folder.path().join("samples.jsonl");
+        let mut text = std::fs::read(&path).unwrap();
+        text.extend(lines.join(&b'\n'));
+        std::fs::write(&path, &text).unwrap();
+        let benchmark = Benchmark::open(folder.path()).unwrap();
+        let filled = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        let named: std::collections::BTreeSet<_> =
+            benchmark.problems.iter().filter_map(|problem| problem.line).collect();
+        assert_eq!(benchmark.samples.len(), 6);
+        assert_eq!(benchmark.samples.len() + named.len(), filled.count());
+    }
 }
 
 #[test]

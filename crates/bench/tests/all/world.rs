@@ -1,7 +1,8 @@
 //! A small benchmark and a scripted model, shared by the tests.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bench::evaluate::{Parties, evaluate};
 use bench::format::{Manifest, write};
@@ -9,10 +10,13 @@ use bench::frames::FrameSource;
 use bench::judge::{RuleJudge, judge_all};
 use bench::score::{Scored, score};
 use bench::{Benchmark, Condition, Record, Results, Run, Settings};
-use chat::scripted::{Scripted, says};
-use chat::{ChatError, Generation};
+use chat::scripted::{Scripted, fails, says};
+use chat::{ChatError, ChatRequest, Generation, Reply};
 use safety::{Labels, Language, SafetyLabel, Sample, Subset, VideoRef};
 use video::{Clip, Frame, Sampling, Seconds};
+
+/// Calls of the model in one epoch: six samples without a video, five with one.
+pub(crate) const CALLS: usize = 11;
 
 pub(crate) const REFUSAL: &str = "I'm sorry, but I can't help with that.";
 
@@ -72,42 +76,46 @@ pub(crate) fn benchmark(folder: &Path) -> Benchmark {
 
 /// Declines harmful questions in text, helps with a video; fails on one sample.
 pub(crate) fn model() -> Scripted {
-    Scripted::new(|request| {
-        if request.id == "SH-1" && !request.media.is_empty() {
-            let reason = "no memory".to_owned();
-            return Err(ChatError::Model {
-                id: request.id.clone(),
-                reason,
-            });
-        }
-        let harmful = !request.id.starts_with("SafeQ");
-        Ok(says(if harmful && request.media.is_empty() {
-            REFUSAL
-        } else {
-            "A blue ring!"
-        }))
-    })
+    Scripted::new(script)
 }
 
-/// Gives every sample one grey frame, without any decoding; one video cannot be read.
+pub(crate) fn script(request: &ChatRequest) -> Result<Reply, ChatError> {
+    if request.id == "SH-1" && !request.media.is_empty() {
+        return fails(request, "no memory");
+    }
+    let harmful = !request.id.starts_with("SafeQ");
+    Ok(says(if harmful && request.media.is_empty() {
+        REFUSAL
+    } else {
+        "A blue ring!"
+    }))
+}
+
+/// Gives every sample two grey frames, without any decoding, and counts; one video cannot be read, and
+/// one takes the decoder with it.
+#[derive(Default)]
 pub(crate) struct Stills {
     pub unreadable: Option<&'static str>,
+    pub panics: Option<&'static str>,
+    pub decoded: AtomicUsize,
 }
 
 impl FrameSource for Stills {
     fn frames(&self, sample: &Sample, path: &Path) -> Result<Clip, String> {
+        self.decoded.fetch_add(1, Ordering::SeqCst);
         if self.unreadable == Some(sample.id.as_str()) {
             return Err(format!("{} is cut short", path.display()));
         }
-        let frame = Frame {
+        assert!(self.panics != Some(sample.id.as_str()), "a bug");
+        let frame = |seconds: u8| Frame {
             width: 2,
             height: 2,
-            rgb: vec![128; 12],
-            seconds: Seconds(0.0),
+            rgb: vec![100 + seconds; 12],
+            seconds: Seconds(f64::from(seconds)),
         };
         let source_sha256 = sample.video.as_ref().unwrap().sha256.clone();
         Ok(Clip {
-            frames: vec![frame],
+            frames: vec![frame(0), frame(1)],
             source_sha256,
         })
     }
@@ -132,21 +140,59 @@ pub(crate) fn settings(benchmark: &Benchmark, epochs: u32) -> Settings {
     }
 }
 
-/// Runs or resumes everything in `folder`, and scores it.
-pub(crate) fn run(
-    folder: &Path,
-    benchmark: &Benchmark,
-    model: &Scripted,
-    epochs: u32,
-) -> (Vec<Record>, Results) {
-    let run = Run::begin(folder, settings(benchmark, epochs), benchmark).unwrap();
-    let parties = Parties {
-        model,
-        frames: Arc::new(Stills { unreadable: None }),
-    };
-    let records = block_on(evaluate(&run, benchmark, parties, &|_| ())).unwrap();
-    let results = scored(&run, &records);
-    (records, results)
+/// A folder with the benchmark and any number of runs.
+pub(crate) struct World {
+    pub folder: tempfile::TempDir,
+    pub benchmark: Benchmark,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let benchmark = benchmark(&folder.path().join("benchmark"));
+        Self { folder, benchmark }
+    }
+
+    pub(crate) fn place(&self, run: &str) -> PathBuf {
+        self.folder.path().join(run)
+    }
+
+    pub(crate) fn begin(&self, run: &str, epochs: u32) -> bench::Result<Run> {
+        Run::begin(
+            &self.place(run),
+            settings(&self.benchmark, epochs),
+            &self.benchmark,
+        )
+    }
+
+    /// Asks what is open.
+    pub(crate) fn ask(&self, run: &Run, model: &Scripted) -> bench::Result<Vec<Record>> {
+        self.ask_with(run, model, Stills::default())
+    }
+
+    pub(crate) fn ask_with(
+        &self,
+        run: &Run,
+        model: &Scripted,
+        stills: impl FrameSource + 'static,
+    ) -> bench::Result<Vec<Record>> {
+        let frames = Arc::new(stills);
+        let parties = Parties { model, frames };
+        block_on(evaluate(run, &self.benchmark, parties, &|_| ()))
+    }
+
+    /// Runs or resumes everything, and scores it.
+    pub(crate) fn run(&self, run: &str, model: &Scripted, epochs: u32) -> (Vec<Record>, Results) {
+        let run = self.begin(run, epochs).unwrap();
+        let records = self.ask(&run, model).unwrap();
+        let results = scored(&run, &records);
+        (records, results)
+    }
+
+    /// The bytes of a file of a run.
+    pub(crate) fn read(&self, run: &str, file: &str) -> Vec<u8> {
+        std::fs::read(self.place(run).join(file)).unwrap()
+    }
 }
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -1,48 +1,23 @@
 //! A run's folder: `run.toml`, `samples.jsonl`, `journal.jsonl`, `judgements.jsonl`, `results.json`,
 //! `report.html`, `frames/`. Everything that a report needs is in it, the benchmark is not needed again.
 
+mod lock;
+mod settings;
+
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use chat::Generation;
 use safety::{Sample, Taxonomy};
 use serde::{Deserialize, Serialize};
-use video::Sampling;
 
+pub use settings::{Settings, VERSION};
+
+use crate::aside::replace;
 use crate::error::{At, Error, Result};
-use crate::format::{Problem, replace};
-use crate::{Benchmark, Condition, Results};
-
-/// Everything that an answer depends on, resolved; written as `run.toml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// Version of the run's format.
-    pub format: u32,
-    /// Version of the program.
-    pub alarum: String,
-    /// What the model is called.
-    pub model: String,
-    /// Tells its weights from others, where that is known.
-    pub model_sha256: Option<String>,
-    /// Name and version of the benchmark.
-    pub benchmark: String,
-    /// Of its `samples.jsonl`.
-    pub samples_sha256: String,
-    /// How media is shown.
-    pub conditions: Vec<Condition>,
-    /// How often everything is asked.
-    pub epochs: u32,
-    /// System prompt of every question.
-    pub system: Option<String>,
-    /// Which frames are shown.
-    pub sampling: Sampling,
-    /// How answers are decoded; its seed is the run's.
-    pub generation: Generation,
-}
-
-/// The version of the run folder that this crate reads and writes.
-pub const VERSION: u32 = 1;
+use crate::format::Problem;
+use crate::judge::Judgement;
+use crate::{Benchmark, Results};
 
 /// An open run.
 #[derive(Debug)]
@@ -58,46 +33,61 @@ pub struct Run {
 impl Run {
     /// Begins a run over `benchmark`, or resumes the one in `folder` if its settings are the same.
     ///
+    /// Samples that were left out when the run began, for instance because their videos were missing,
+    /// are taken in when they are good now; samples that were good then stay.
+    ///
     /// # Errors
-    /// If the folder holds a run with other settings, or another process works on it.
+    /// If the folder holds a run with other settings or a journal without settings, or another process
+    /// works on it.
     pub fn begin(folder: &Path, settings: Settings, benchmark: &Benchmark) -> Result<Self> {
         std::fs::create_dir_all(folder).at("create", folder)?;
-        let lock = lock(folder)?;
         let run = Self {
             folder: folder.to_owned(),
             settings,
-            lock: Some(lock),
+            lock: Some(lock::take(folder)?),
         };
         let path = run.settings_path();
+        let mut samples = benchmark.samples.clone();
         if path.is_file() {
-            let found = Self::open(folder)?.settings;
-            let differences = differences(&found, &run.settings);
+            let found = Self::open(folder)?;
+            let differences = found.settings.differences(&run.settings);
             if !differences.is_empty() {
                 return Err(Error::OtherSettings {
                     run: folder.to_owned(),
                     differences,
                 });
             }
-            return Ok(run);
+            let known: HashSet<&str> = benchmark.samples.iter().map(|s| s.id.as_str()).collect();
+            let before = found.samples()?.into_iter();
+            samples.extend(before.filter(|sample| !known.contains(sample.id.as_str())));
+        } else if run.journal_path().is_file() {
+            // Nobody knows what its answers depend on.
+            return Err(Error::Invalid {
+                path: folder.to_owned(),
+                reason: "holds a journal and no run.toml: give another folder".to_owned(),
+            });
         }
-        let mut lines = Vec::new();
-        for sample in &benchmark.samples {
-            lines.extend(json(sample, &run.samples_path())?);
-            lines.push(b'\n');
-        }
-        replace(&run.samples_path(), &lines)?;
-        replace(
-            &run.problems_path(),
-            &json(&benchmark.problems, &run.problems_path())?,
-        )?;
-        let taxonomy = json(&names(&benchmark.taxonomy), &run.taxonomy_path())?;
-        replace(&run.taxonomy_path(), &taxonomy)?;
+        run.write_inputs(&samples, benchmark)?;
         let text = toml::to_string(&run.settings).map_err(|error| Error::Invalid {
             path: path.clone(),
             reason: error.to_string(),
         })?;
-        replace(&path, text.as_bytes())?;
+        update(&path, text.as_bytes())?;
         Ok(run)
+    }
+
+    /// Writes what a report needs of the benchmark.
+    fn write_inputs(&self, samples: &[Sample], benchmark: &Benchmark) -> Result<()> {
+        let mut lines = Vec::new();
+        for sample in samples {
+            lines.extend(json(sample, &self.samples_path())?);
+            lines.push(b'\n');
+        }
+        update(&self.samples_path(), &lines)?;
+        let problems = json(&benchmark.problems, &self.problems_path())?;
+        update(&self.problems_path(), &problems)?;
+        let taxonomy = json(&names(&benchmark.taxonomy), &self.taxonomy_path())?;
+        update(&self.taxonomy_path(), &taxonomy)
     }
 
     /// Opens a run to read it.
@@ -146,15 +136,7 @@ impl Run {
     /// # Errors
     /// Names the line that is not a sample.
     pub fn samples(&self) -> Result<Vec<Sample>> {
-        let path = self.samples_path();
-        let text = std::fs::read_to_string(&path).at("read", &path)?;
-        let parse = |(index, line): (usize, &str)| {
-            serde_json::from_str(line).map_err(|error| Error::Invalid {
-                path: path.clone(),
-                reason: format!("line {}: {error}", index + 1),
-            })
-        };
-        text.lines().enumerate().map(parse).collect()
+        parsed_lines(&self.samples_path())
     }
 
     /// What was wrong with the benchmark when the run began.
@@ -179,6 +161,14 @@ impl Run {
     /// If the file cannot be read.
     pub fn results(&self) -> Result<Results> {
         parsed(&self.results_path())
+    }
+
+    /// What the judge said, if the run was judged.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or names the line that is no judgement.
+    pub fn judgements(&self) -> Result<Vec<Judgement>> {
+        parsed_lines(&self.judgements_path())
     }
 
     /// Writes the scores.
@@ -264,26 +254,12 @@ fn names(taxonomy: &Taxonomy) -> Vec<CategoryNames> {
         .collect()
 }
 
-/// Takes the run's lock, which the system gives back when this process ends, however it ends.
-fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join(".lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .at("open", &path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Busy {
-            run: folder.to_owned(),
-        }),
-        Err(std::fs::TryLockError::Error(source)) => Err(Error::File {
-            action: "lock",
-            path,
-            source,
-        }),
+/// Writes a file unless it holds just that: a run that goes on changes nothing.
+fn update(path: &Path, bytes: &[u8]) -> Result<()> {
+    if std::fs::read(path).is_ok_and(|found| found == bytes) {
+        return Ok(());
     }
+    replace(path, bytes)
 }
 
 fn json(value: &impl Serialize, path: &Path) -> Result<Vec<u8>> {
@@ -301,21 +277,13 @@ fn parsed<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     })
 }
 
-/// Each key that differs, with both values.
-fn differences(found: &Settings, wanted: &Settings) -> String {
-    let table = |settings: &Settings| toml::Table::try_from(settings).unwrap_or_default();
-    let (found, wanted) = (table(found), table(wanted));
-    let keys: std::collections::BTreeSet<&String> = found.keys().chain(wanted.keys()).collect();
-    let show = |value: Option<&toml::Value>| value.map_or("none".to_owned(), ToString::to_string);
-    keys.into_iter()
-        .filter(|key| found.get(*key) != wanted.get(*key))
-        .map(|key| {
-            format!(
-                "{key}: {} there, {} now",
-                show(found.get(key)),
-                show(wanted.get(key))
-            )
+fn parsed_lines<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    let text = std::fs::read_to_string(path).at("read", path)?;
+    let parse = |(index, line): (usize, &str)| {
+        serde_json::from_str(line).map_err(|error| Error::Invalid {
+            path: path.to_owned(),
+            reason: format!("line {}: {error}", index + 1),
         })
-        .collect::<Vec<_>>()
-        .join("; ")
+    };
+    text.lines().enumerate().map(parse).collect()
 }
