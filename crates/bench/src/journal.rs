@@ -111,7 +111,7 @@ impl Journal {
     /// that was cut off by a crash is removed, and its sample asked again.
     ///
     /// # Errors
-    /// Names the line that is not a record: the journal is left as it is. [`repair`] sets such lines
+    /// Names the line that is not a record: the journal is left as it is. [`repair()`] sets such lines
     /// aside.
     pub fn open(path: &Path) -> Result<(Self, Vec<Record>)> {
         let is_new = !path.exists();
