@@ -1,4 +1,4 @@
-//! A benchmark times a model becomes scores, in reading order: the benchmark's folder ([`format`]),
+//! A benchmark times a model becomes scores, in reading order: the benchmark's folder ([`mod@format`]),
 //! how its media are shown ([`condition`], [`frames`], `ahead`), the questions put to a model
 //! ([`evaluate`], `ask`) and written down ([`journal`], [`run`], [`thumbnails`]), what a judge says of the answers
 //! ([`judge`]) and what all of it adds up to ([`score`], [`results`]).
