@@ -52,11 +52,17 @@ impl LocalModel {
         let open = || format!("cannot open the model in {}", folder.display());
         let processor = Processor::open(folder).with_context(open)?;
         let network = VideoLlama3::open(folder, dtype, device).with_context(open)?;
-        let name = folder.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned());
+        let name = folder
+            .file_name()
+            .map_or("model".into(), |name| name.to_string_lossy().into_owned());
         // On a CPU each prompt runs on a thread of its own; elsewhere one at a time fills the device.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let concurrency = if device.is_cpu() { cores } else { 1 };
-        Ok(Self { inner: Arc::new(Inner { network, processor }), name, concurrency })
+        Ok(Self {
+            inner: Arc::new(Inner { network, processor }),
+            name,
+            concurrency,
+        })
     }
 
     /// Calls it something else than its folder.
@@ -82,7 +88,11 @@ impl LocalModel {
         let embedding = self.inner.embed(prepared)?;
         let hidden = network.hidden(&embedding.unsqueeze(0)?, None, None)?;
         let last = hidden.narrow(1, hidden.dim(1)? - 1, 1)?;
-        let logits = network.logits(&last)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+        let logits = network
+            .logits(&last)?
+            .to_dtype(DType::F32)?
+            .flatten_all()?
+            .to_vec1()?;
         let generation = Generation {
             max_tokens: count,
             sampling: Draw::GREEDY,
@@ -99,23 +109,37 @@ impl LocalModel {
     }
 
     /// Answers, calling `on_text` with each piece as it comes.
-    pub(crate) fn answer(&self, request: &ChatRequest, on_text: &mut dyn FnMut(&str)) -> Result<Reply, ChatError> {
+    pub(crate) fn answer(
+        &self,
+        request: &ChatRequest,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Reply, ChatError> {
         self.inner.answer(request, on_text)
     }
 }
 
 impl Inner {
     fn prepare(&self, request: &ChatRequest) -> Result<Prepared, ChatError> {
-        let refuse = |reason: String| ChatError::Input { id: request.id.clone(), reason };
+        let refuse = |reason: String| ChatError::Input {
+            id: request.id.clone(),
+            reason,
+        };
         let mut messages = Vec::new();
         if let Some(system) = &request.system {
             messages.push(Message::text(Role::System, system));
         }
         let shown = (0..request.media.len()).map(Part::Media);
         let content = shown.chain([Part::Text(request.text.clone())]).collect();
-        messages.push(Message { role: Role::User, content });
+        messages.push(Message {
+            role: Role::User,
+            content,
+        });
         if let Some(token) = self.processor.special_in(&messages) {
-            tracing::warn!(id = request.id, token, "the question contains a special token of the model");
+            tracing::warn!(
+                id = request.id,
+                token,
+                "the question contains a special token of the model"
+            );
         }
         let media: Vec<model::Media<'_>> = request
             .media
@@ -131,12 +155,19 @@ impl Inner {
     }
 
     fn embed(&self, prepared: &Prepared) -> model::Result<candle_core::Tensor> {
-        let features =
-            prepared.vision.iter().map(|input| self.network.features(input)).collect::<model::Result<Vec<_>>>()?;
+        let features = prepared
+            .vision
+            .iter()
+            .map(|input| self.network.features(input))
+            .collect::<model::Result<Vec<_>>>()?;
         self.network.embed(&prepared.sequence, &features)
     }
 
-    fn answer(&self, request: &ChatRequest, on_text: &mut dyn FnMut(&str)) -> Result<Reply, ChatError> {
+    fn answer(
+        &self,
+        request: &ChatRequest,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Reply, ChatError> {
         let prepared = self.prepare(request)?;
         let failed = |error: model::Error| ChatError::Model {
             id: request.id.clone(),
@@ -157,17 +188,23 @@ impl Inner {
         let mut stream = tokenizer.stream();
         let mut text = String::new();
         let mut trouble = None;
-        let rows = self.network.generate(&[embedding], &generation, &mut |_, token| match stream.push(token) {
-            Ok(piece) => {
-                on_text(&piece);
-                text.push_str(&piece);
-                Flow::Continue
-            }
-            Err(error) => {
-                trouble = Some(error);
-                Flow::Stop
-            }
-        });
+        let rows = self
+            .network
+            .generate(
+                &[embedding],
+                &generation,
+                &mut |_, token| match stream.push(token) {
+                    Ok(piece) => {
+                        on_text(&piece);
+                        text.push_str(&piece);
+                        Flow::Continue
+                    }
+                    Err(error) => {
+                        trouble = Some(error);
+                        Flow::Stop
+                    }
+                },
+            );
         if let Some(error) = trouble {
             return Err(failed(error));
         }
@@ -177,7 +214,11 @@ impl Inner {
         text.push_str(&rest);
         Ok(Reply {
             text,
-            finish: if row.stop == Stop::Token { Finish::Stop } else { Finish::Length },
+            finish: if row.stop == Stop::Token {
+                Finish::Stop
+            } else {
+                Finish::Length
+            },
             prompt_tokens: prepared.sequence.input_ids.len(),
             completion_tokens: row.tokens.len(),
         })
@@ -205,10 +246,12 @@ impl ChatModel for LocalModel {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move {
             let id = request.id.clone();
-            let answering = tokio::task::spawn_blocking(move || inner.answer(&request, &mut |_| ()));
-            let reply = answering
-                .await
-                .map_err(|error| ChatError::Model { id, reason: format!("answering ended abnormally: {error}") })??;
+            let answering =
+                tokio::task::spawn_blocking(move || inner.answer(&request, &mut |_| ()));
+            let reply = answering.await.map_err(|error| ChatError::Model {
+                id,
+                reason: format!("answering ended abnormally: {error}"),
+            })??;
             progress(&reply.text);
             Ok(reply)
         })
@@ -218,9 +261,9 @@ impl ChatModel for LocalModel {
 fn device(place: Place) -> Result<Device> {
     match place {
         Place::Cpu => Ok(Device::Cpu),
-        Place::Cuda => Device::new_cuda(0).context("no CUDA device: build with --features cuda on a machine that has one"),
-        Place::Metal => {
-            Device::new_metal(0).context("no Metal device: build with --features metal on a machine that has one")
-        }
+        Place::Cuda => Device::new_cuda(0)
+            .context("no CUDA device: build with --features cuda on a machine that has one"),
+        Place::Metal => Device::new_metal(0)
+            .context("no Metal device: build with --features metal on a machine that has one"),
     }
 }

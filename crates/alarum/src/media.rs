@@ -17,7 +17,10 @@ pub(crate) fn sampling(
     default: Sampling,
 ) -> Result<Sampling> {
     let (default_fps, default_max) = match default {
-        Sampling::Fps { fps, max_frames } | Sampling::Transformers { fps, max_frames, .. } => (fps, max_frames),
+        Sampling::Fps { fps, max_frames }
+        | Sampling::Transformers {
+            fps, max_frames, ..
+        } => (fps, max_frames),
         Sampling::Uniform { frames } => (1.0, frames),
         Sampling::All => (1.0, 180),
     };
@@ -25,10 +28,16 @@ pub(crate) fn sampling(
     let max_frames = max_frames.unwrap_or(default_max);
     let sampling = match rule {
         Rule::Fps => Sampling::Fps { fps, max_frames },
-        Rule::Transformers => Sampling::Transformers { fps, min_frames: 4.min(max_frames), max_frames },
+        Rule::Transformers => Sampling::Transformers {
+            fps,
+            min_frames: 4.min(max_frames),
+            max_frames,
+        },
         Rule::Uniform => Sampling::Uniform { frames: max_frames },
     };
-    sampling.checked().map_err(|error| UserError(error.to_string()).into())
+    sampling
+        .checked()
+        .map_err(|error| UserError(error.to_string()).into())
 }
 
 /// Reads everything that is shown, images before the video.

@@ -23,16 +23,23 @@ use crate::progress::{Bar, say};
 pub(crate) fn run(arguments: &Demo) -> Result<()> {
     let begun = Instant::now();
     let place = |name: &str| arguments.out.join(name);
-    say("The miniature world: invented shapes, invented harm. It shows that the tool works, and nothing about any real model.");
+    say(
+        "The miniature world: invented shapes, invented harm. It shows that the tool works, and nothing about any real model.",
+    );
     let records = training_data(&place("world/train"), arguments.seed)?;
     let benchmark = benchmark(&place("world/benchmark"), arguments.seed)?;
     let trained = train(&place("base"), &place("training"), &records, arguments.seed)?;
-    let model = LocalModel::load(&trained, DType::F32, &Device::Cpu)?.called("miniature base model");
+    let model =
+        LocalModel::load(&trained, DType::F32, &Device::Cpu)?.called("miniature base model");
     let mut settings = eval::settings(&model, &benchmark);
     settings.generation.max_tokens = 32;
     eval::evaluate(&place("run"), settings, &benchmark, &model)?;
     report::show(&place("run"), None)?;
-    say(&format!("done in {:.0} s; the model is in {}", begun.elapsed().as_secs_f64(), trained.display()));
+    say(&format!(
+        "done in {:.0} s; the model is in {}",
+        begun.elapsed().as_secs_f64(),
+        trained.display()
+    ));
     Ok(())
 }
 
@@ -57,7 +64,9 @@ fn benchmark(folder: &Path, seed: u64) -> Result<Benchmark> {
     let manifest = Manifest {
         name: "miniature world".to_owned(),
         version: seed.to_string(),
-        description: "Procedural scenes and invented intents; no harmful content of the real world.".to_owned(),
+        description:
+            "Procedural scenes and invented intents; no harmful content of the real world."
+                .to_owned(),
         licence: "CC0-1.0".to_owned(),
         ..Manifest::default()
     };
@@ -75,17 +84,38 @@ fn film(clips: &[world::Clip], folder: &Path, what: &str) -> Result<()> {
 /// Trains the tiny model from nothing; gives its folder.
 fn train(base: &Path, out: &Path, records: &Path, seed: u64) -> Result<PathBuf> {
     let text = crate::media::text(records)?;
-    let lines: Vec<train::data::Record> =
-        text.lines().map(serde_json::from_str).collect::<Result<_, _>>().context("the world's own records")?;
-    let sentences: Vec<String> = lines.into_iter().flat_map(|record| [record.query, record.answer]).collect();
+    let lines: Vec<train::data::Record> = text
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()
+        .context("the world's own records")?;
+    let sentences: Vec<String> = lines
+        .into_iter()
+        .flat_map(|record| [record.query, record.answer])
+        .collect();
     let tokenizer = vocabulary::train(sentences.into_iter(), vocabulary::SIZE)?;
     let config = tiny::save(&tokenizer, base)?;
-    let weights = Weights::random(&config, tiny::INITIAL_STD, &mut ChaCha8Rng::seed_from_u64(seed))?;
-    fine_tune(base, weights, &Data { records, recipe: &tiny::recipe(seed) }, out)
+    let weights = Weights::random(
+        &config,
+        tiny::INITIAL_STD,
+        &mut ChaCha8Rng::seed_from_u64(seed),
+    )?;
+    fine_tune(
+        base,
+        weights,
+        &Data {
+            records,
+            recipe: &tiny::recipe(seed),
+        },
+        out,
+    )
 }
 
 /// Ids of the taxonomy's categories and subcategories, in its order.
 fn subcategories() -> Vec<(String, String)> {
     let taxonomy = safety::Taxonomy::builtin();
-    taxonomy.subcategories().map(|(category, sub)| (category.id.clone(), sub.id.clone())).collect()
+    taxonomy
+        .subcategories()
+        .map(|(category, sub)| (category.id.clone(), sub.id.clone()))
+        .collect()
 }

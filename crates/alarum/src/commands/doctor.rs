@@ -16,7 +16,14 @@ struct Finding {
 
 /// Prints every finding; fails if something that evaluation needs is missing.
 pub(crate) fn run() -> Result<()> {
-    let findings = [program("ffmpeg"), program("ffprobe"), x264(), cores(), simd(), memory()];
+    let findings = [
+        program("ffmpeg"),
+        program("ffprobe"),
+        x264(),
+        cores(),
+        simd(),
+        memory(),
+    ];
     for finding in &findings {
         let mark = if finding.fine { "ok     " } else { "MISSING" };
         print_line(&format!("{mark}  {:<8}  {}", finding.name, finding.found));
@@ -24,7 +31,11 @@ pub(crate) fn run() -> Result<()> {
             print_line(&format!("         {:<8}  {}", "", finding.remedy));
         }
     }
-    let missing: Vec<_> = findings.iter().filter(|finding| !finding.fine).map(|finding| finding.name).collect();
+    let missing: Vec<_> = findings
+        .iter()
+        .filter(|finding| !finding.fine)
+        .map(|finding| finding.name)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -48,19 +59,31 @@ fn program(name: &'static str) -> Finding {
 }
 
 fn x264() -> Finding {
-    let encoders = Command::new("ffmpeg").args(["-hide_banner", "-encoders"]).output();
+    let encoders = Command::new("ffmpeg")
+        .args(["-hide_banner", "-encoders"])
+        .output();
     let fine = encoders.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains("libx264"));
     Finding {
         name: "libx264",
         fine,
-        found: if fine { "renders the demo's videos" } else { "not in this ffmpeg" }.to_owned(),
+        found: if fine {
+            "renders the demo's videos"
+        } else {
+            "not in this ffmpeg"
+        }
+        .to_owned(),
         remedy: "only the demo needs it: install an ffmpeg built with libx264",
     }
 }
 
 fn cores() -> Finding {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Finding { name: "cores", fine: true, found: cores.to_string(), remedy: "" }
+    Finding {
+        name: "cores",
+        fine: true,
+        found: cores.to_string(),
+        remedy: "",
+    }
 }
 
 fn simd() -> Finding {
@@ -76,8 +99,17 @@ fn simd() -> Finding {
     .collect();
     #[cfg(not(target_arch = "x86_64"))]
     let found: Vec<&str> = vec![std::env::consts::ARCH];
-    let found = if found.is_empty() { "none: expect it to be slow".to_owned() } else { found.join(" ") };
-    Finding { name: "simd", fine: true, found, remedy: "" }
+    let found = if found.is_empty() {
+        "none: expect it to be slow".to_owned()
+    } else {
+        found.join(" ")
+    };
+    Finding {
+        name: "simd",
+        fine: true,
+        found,
+        remedy: "",
+    }
 }
 
 fn memory() -> Finding {
@@ -89,9 +121,16 @@ fn memory() -> Finding {
     };
     let found = match (gigabytes("MemTotal:"), gigabytes("MemAvailable:")) {
         (Some(total), Some(free)) => {
-            format!("{free:.1} of {total:.1} GB free; the 2B model takes about 9 GB in f32, 5 in bf16")
+            format!(
+                "{free:.1} of {total:.1} GB free; the 2B model takes about 9 GB in f32, 5 in bf16"
+            )
         }
         _ => "unknown on this system".to_owned(),
     };
-    Finding { name: "memory", fine: true, found, remedy: "" }
+    Finding {
+        name: "memory",
+        fine: true,
+        found,
+        remedy: "",
+    }
 }

@@ -19,12 +19,18 @@ use crate::media;
 use crate::progress::{Bar, UserError, say};
 
 pub(crate) fn run(arguments: &Eval) -> Result<()> {
-    let benchmark = Benchmark::open(&arguments.benchmark).map_err(|error| UserError(format!("{error:#}")))?;
+    let benchmark =
+        Benchmark::open(&arguments.benchmark).map_err(|error| UserError(format!("{error:#}")))?;
     let model = LocalModel::open(&arguments.model)?;
     let settings = Settings {
         system: arguments.system.clone(),
         epochs: arguments.epochs.max(1),
-        sampling: media::sampling(arguments.sampling, arguments.fps, arguments.max_frames, model.own_sampling())?,
+        sampling: media::sampling(
+            arguments.sampling,
+            arguments.fps,
+            arguments.max_frames,
+            model.own_sampling(),
+        )?,
         generation: generation(&arguments.decoding),
         model_sha256: Some(fingerprint(&arguments.model.model)?),
         ..settings(&model, &benchmark)
@@ -62,20 +68,34 @@ pub(crate) fn evaluate(
     }
     if !benchmark.problems.is_empty() {
         let (problems, good) = (benchmark.problems.len(), benchmark.samples.len());
-        say(&format!("{problems} problems in {}; going on with {good} good samples", benchmark.folder.display()));
+        say(&format!(
+            "{problems} problems in {}; going on with {good} good samples",
+            benchmark.folder.display()
+        ));
     }
     let sampling = settings.sampling;
     let run = Run::begin(folder, settings, benchmark)?;
-    let frames = Arc::new(Decoded { decoder: Decoder::default(), sampling });
+    let frames = Arc::new(Decoded {
+        decoder: Decoder::default(),
+        sampling,
+    });
     let bar = Bar::new("evaluate", 0);
     let show = |progress: Progress| {
         bar.length(progress.total as u64);
-        let words = if progress.errors > 0 { format!("{} errors", progress.errors) } else { String::new() };
+        let words = if progress.errors > 0 {
+            format!("{} errors", progress.errors)
+        } else {
+            String::new()
+        };
         bar.set(progress.done as u64, &words);
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
     let results = runtime.block_on(async {
-        let records = bench::evaluate::evaluate(&run, benchmark, Parties { model, frames }, &show).await?;
+        let records =
+            bench::evaluate::evaluate(&run, benchmark, Parties { model, frames }, &show).await?;
         let samples = run.samples()?;
         let judgements = bench::judge::judge_all(&run, &RuleJudge, &samples, &records).await?;
         let scored = Scored {
@@ -103,7 +123,8 @@ fn fingerprint(folder: &Path) -> Result<String> {
         .filter_map(|entry| {
             let entry = entry.ok()?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            name.ends_with(".safetensors").then(|| entry.metadata().ok().map(|data| (name, data.len())))?
+            name.ends_with(".safetensors")
+                .then(|| entry.metadata().ok().map(|data| (name, data.len())))?
         })
         .collect();
     files.sort();
@@ -127,5 +148,7 @@ fn header_hash(path: &Path) -> Result<String> {
         file.take(PART).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    Ok(video::hash::bytes(&read().with_context(|| format!("cannot read {}", path.display()))?))
+    Ok(video::hash::bytes(&read().with_context(|| {
+        format!("cannot read {}", path.display())
+    })?))
 }

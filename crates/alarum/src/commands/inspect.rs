@@ -60,21 +60,30 @@ struct TokensView {
 }
 
 pub(crate) fn run(command: &Inspect) -> Result<()> {
-    let (Inspect::Frames(arguments) | Inspect::Tokens(arguments) | Inspect::Logits(arguments)) = command;
+    let (Inspect::Frames(arguments) | Inspect::Tokens(arguments) | Inspect::Logits(arguments)) =
+        command;
     let model = LocalModel::open(&arguments.model)?;
     let shown = media::read(&arguments.shown, model.own_sampling())?;
     match command {
         Inspect::Frames(_) => frames(&shown, arguments),
         Inspect::Tokens(_) => tokens(&view(&model, shown, arguments, None)?, arguments),
         Inspect::Logits(_) => {
-            let view = view(&model, shown, arguments, Some(arguments.generate.unwrap_or(0)))?;
+            let view = view(
+                &model,
+                shown,
+                arguments,
+                Some(arguments.generate.unwrap_or(0)),
+            )?;
             logits(&view, &model, arguments)
         }
     }
 }
 
 fn frame_views(media: &Media) -> Vec<FrameView> {
-    let view = |frame: &video::Frame| FrameView { seconds: frame.seconds.0, sha256: frame.sha256() };
+    let view = |frame: &video::Frame| FrameView {
+        seconds: frame.seconds.0,
+        sha256: frame.sha256(),
+    };
     media::clip(media).frames.iter().map(view).collect()
 }
 
@@ -83,8 +92,16 @@ fn frames(shown: &[Media], arguments: &InspectArguments) -> Result<()> {
         .iter()
         .map(|media| {
             let clip = media::clip(media);
-            let (width, height) = clip.frames.first().map_or((0, 0), |frame| (frame.width, frame.height));
-            FramesView { frames: frame_views(media), width, height, source_sha256: clip.source_sha256.clone() }
+            let (width, height) = clip
+                .frames
+                .first()
+                .map_or((0, 0), |frame| (frame.width, frame.height));
+            FramesView {
+                frames: frame_views(media),
+                width,
+                height,
+                source_sha256: clip.source_sha256.clone(),
+            }
         })
         .collect();
     if arguments.json {
@@ -92,9 +109,18 @@ fn frames(shown: &[Media], arguments: &InspectArguments) -> Result<()> {
         return Ok(());
     }
     for view in &views {
-        print_line(&format!("{} frames of {} × {}, source {}", view.frames.len(), view.width, view.height, view.source_sha256));
+        print_line(&format!(
+            "{} frames of {} × {}, source {}",
+            view.frames.len(),
+            view.width,
+            view.height,
+            view.source_sha256
+        ));
         for (index, frame) in view.frames.iter().enumerate() {
-            print_line(&format!("{index:>5}  {:>9.3} s  {}", frame.seconds, frame.sha256));
+            print_line(&format!(
+                "{index:>5}  {:>9.3} s  {}",
+                frame.seconds, frame.sha256
+            ));
         }
     }
     Ok(())
@@ -108,7 +134,13 @@ fn view(
     generate: Option<usize>,
 ) -> Result<TokensView> {
     let frames = shown.iter().flat_map(frame_views).collect();
-    let decoding = crate::args::Decoding { max_tokens: 1, temperature: 0.0, top_p: 1.0, top_k: 0, seed: 0 };
+    let decoding = crate::args::Decoding {
+        max_tokens: 1,
+        temperature: 0.0,
+        top_p: 1.0,
+        top_k: 0,
+        seed: 0,
+    };
     let request = ChatRequest {
         id: "inspect".to_owned(),
         system: arguments.system.clone(),
@@ -117,8 +149,16 @@ fn view(
         generation: generation(&decoding),
     };
     let prepared = model.prepare(&request)?;
-    let after = prepared.vision.iter().map(model::VisionInput::tokens_after).sum();
-    let before = prepared.vision.iter().map(model::VisionInput::tokens_before).sum();
+    let after = prepared
+        .vision
+        .iter()
+        .map(model::VisionInput::tokens_after)
+        .sum();
+    let before = prepared
+        .vision
+        .iter()
+        .map(model::VisionInput::tokens_before)
+        .sum();
     let (logits, generated) = match generate {
         None => (None, None),
         Some(count) => {
@@ -137,7 +177,10 @@ fn view(
         grid: prepared.vision.iter().map(|input| input.grid).collect(),
         vision_tokens: VisionTokens { before, after },
         frames,
-        alarm: sequence.alarm.map(|alarm| AlarmView { visual: alarm.visual, textual: alarm.textual }),
+        alarm: sequence.alarm.map(|alarm| AlarmView {
+            visual: alarm.visual,
+            textual: alarm.textual,
+        }),
         logits,
         generated,
     })
@@ -151,12 +194,18 @@ fn tokens(view: &TokensView, arguments: &InspectArguments) -> Result<()> {
     print_line(&view.prompt);
     print_line("");
     print_line(&format!("tokens         {}", view.input_ids.len()));
-    print_line(&format!("vision tokens  {} of {}", view.vision_tokens.after, view.vision_tokens.before));
+    print_line(&format!(
+        "vision tokens  {} of {}",
+        view.vision_tokens.after, view.vision_tokens.before
+    ));
     for [t, h, w] in &view.grid {
         print_line(&format!("grid           {t} × {h} × {w} patches"));
     }
     match &view.alarm {
-        Some(alarm) => print_line(&format!("alarm tokens   visual at {}, textual at {}", alarm.visual, alarm.textual)),
+        Some(alarm) => print_line(&format!(
+            "alarm tokens   visual at {}, textual at {}",
+            alarm.visual, alarm.textual
+        )),
         None => print_line("alarm tokens   none in this model"),
     }
     Ok(())
@@ -174,7 +223,11 @@ fn logits(view: &TokensView, model: &LocalModel, arguments: &InspectArguments) -
     let mut order: Vec<u32> = (0..logits.len() as u32).collect();
     order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]));
     for id in order.into_iter().take(SHOWN) {
-        print_line(&format!("{id:>8}  {:>9.4}  {:?}", logits[id as usize], model.decode(&[id])?));
+        print_line(&format!(
+            "{id:>8}  {:>9.4}  {:?}",
+            logits[id as usize],
+            model.decode(&[id])?
+        ));
     }
     if let Some(generated) = &view.generated {
         print_line(&format!("\n{}", generated.text));

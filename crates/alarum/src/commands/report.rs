@@ -16,7 +16,9 @@ pub(crate) fn run(arguments: &Report) -> Result<()> {
 /// Prints the table of a scored run and writes its report, into the run's folder unless told otherwise.
 pub(crate) fn show(folder: &Path, html_path: Option<&Path>) -> Result<()> {
     let run = Run::open(folder)?;
-    let results = run.results().context("the run is not scored yet: let `alarum eval` finish it")?;
+    let results = run
+        .results()
+        .context("the run is not scored yet: let `alarum eval` finish it")?;
     print_line(&terminal::table(&results, &run.taxonomy()?));
     let path = html_path.map_or_else(|| run.report_path(), Path::to_owned);
     let text = html::render(&run)?;

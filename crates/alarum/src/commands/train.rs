@@ -19,12 +19,24 @@ use crate::media;
 use crate::progress::{Bar, UserError, say};
 
 pub(crate) fn run(arguments: &Train) -> Result<()> {
-    let recipe = Sft::from_toml(&media::text(&arguments.recipe)?)
-        .map_err(|error| UserError(format!("{}: {:#}", arguments.recipe.display(), anyhow::Error::new(error))))?;
+    let recipe = Sft::from_toml(&media::text(&arguments.recipe)?).map_err(|error| {
+        UserError(format!(
+            "{}: {:#}",
+            arguments.recipe.display(),
+            anyhow::Error::new(error)
+        ))
+    })?;
     let config = Config::open(&arguments.model)?;
     let weights = Weights::open(&arguments.model, &config, DType::F32, &Device::Cpu)?;
-    let checkpoint =
-        fine_tune(&arguments.model, weights, &Data { records: &arguments.data, recipe: &recipe }, &arguments.out)?;
+    let checkpoint = fine_tune(
+        &arguments.model,
+        weights,
+        &Data {
+            records: &arguments.data,
+            recipe: &recipe,
+        },
+        &arguments.out,
+    )?;
     say(&format!("trained model: {}", checkpoint.display()));
     Ok(())
 }
@@ -38,12 +50,20 @@ pub(crate) struct Data<'a> {
 
 /// Trains `weights` of the model folder `source` in the run folder `out`, from its newest checkpoint if
 /// it has one; gives the folder of the trained model.
-pub(crate) fn fine_tune(source: &Path, weights: Weights, data: &Data<'_>, out: &Path) -> Result<PathBuf> {
+pub(crate) fn fine_tune(
+    source: &Path,
+    weights: Weights,
+    data: &Data<'_>,
+    out: &Path,
+) -> Result<PathBuf> {
     let processor = Processor::open(source)?;
     let records = train::data::read(data.records)?;
     let decoder = Decoder::default();
     let sampling = processor.sampling();
-    let videos: HashSet<&PathBuf> = records.iter().filter_map(|record| record.video.as_ref()).collect();
+    let videos: HashSet<&PathBuf> = records
+        .iter()
+        .filter_map(|record| record.video.as_ref())
+        .collect();
     let bar = Bar::new("read", videos.len() as u64);
     let examples = train::examples::examples(&processor, &records, &|path| {
         let clip = decoder.video(path, sampling, FrameSize::Native)?;
@@ -55,7 +75,11 @@ pub(crate) fn fine_tune(source: &Path, weights: Weights, data: &Data<'_>, out: &
         say(&with_causes(unusable));
     }
     if !examples.unusable.is_empty() {
-        say(&format!("{} of {} records are left out", examples.unusable.len(), records.len()));
+        say(&format!(
+            "{} of {} records are left out",
+            examples.unusable.len(),
+            records.len()
+        ));
     }
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let job = sft::Job {
@@ -72,7 +96,10 @@ pub(crate) fn fine_tune(source: &Path, weights: Weights, data: &Data<'_>, out: &
         bar.length(progress.total as u64);
         bar.set(
             progress.step.step as u64,
-            &format!("loss {:.3}, {:.0} tokens/s", progress.step.loss, progress.tokens_per_second),
+            &format!(
+                "loss {:.3}, {:.0} tokens/s",
+                progress.step.loss, progress.tokens_per_second
+            ),
         );
         ControlFlow::Continue(())
     })?;
@@ -81,7 +108,9 @@ pub(crate) fn fine_tune(source: &Path, weights: Weights, data: &Data<'_>, out: &
             bar.finish("trained");
             Ok(checkpoint)
         }
-        Ended::Stopped { step } => bail!("training stopped after step {step}: run the command again to go on"),
+        Ended::Stopped { step } => {
+            bail!("training stopped after step {step}: run the command again to go on")
+        }
     }
 }
 
