@@ -5,8 +5,20 @@ use std::path::Path;
 
 use crate::error::{At, Error, Result};
 
-/// Takes the run's lock, which the system gives back when this process ends, however it ends.
-pub(super) fn take(folder: &Path) -> Result<File> {
+/// The lock of a run. The system gives it back when this process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that is just being started holds a copy of the open
+        // file until its own program begins.
+        let _closing_comes_next = self.0.unlock();
+    }
+}
+
+/// Takes the run's lock.
+pub(super) fn take(folder: &Path) -> Result<Lock> {
     let path = folder.join(".lock");
     let file = File::options()
         .create(true)
@@ -15,7 +27,7 @@ pub(super) fn take(folder: &Path) -> Result<File> {
         .open(&path)
         .at("open", &path)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(std::fs::TryLockError::WouldBlock) => Err(Error::Busy {
             run: folder.to_owned(),
         }),
@@ -24,5 +36,20 @@ pub(super) fn take(folder: &Path) -> Result<File> {
             path,
             source,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_free_when_it_is_dropped_though_a_child_process_holds_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = take(folder.path()).unwrap();
+        let _as_a_child_would = lock.0.try_clone().unwrap();
+        assert!(matches!(take(folder.path()), Err(Error::Busy { .. })));
+        drop(lock);
+        take(folder.path()).unwrap();
     }
 }

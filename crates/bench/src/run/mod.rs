@@ -5,7 +5,6 @@ mod lock;
 mod settings;
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use safety::{Sample, Taxonomy};
@@ -27,7 +26,7 @@ pub struct Run {
     /// What its answers depend on.
     pub settings: Settings,
     /// Held while this process works on the run.
-    lock: Option<File>,
+    lock: Option<lock::Lock>,
 }
 
 impl Run {
