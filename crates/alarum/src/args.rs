@@ -23,6 +23,12 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Print the results of a run, and write its HTML report
     Report(Report),
+    /// Set aside the lines of a run's journal that cannot be read, so that it can be resumed
+    Repair {
+        /// Run folder
+        #[arg(value_name = "RUN")]
+        run: PathBuf,
+    },
     /// Work with benchmark folders
     #[command(subcommand)]
     Bench(Bench),
@@ -86,7 +92,7 @@ pub(crate) struct Decoding {
     #[arg(long, default_value_t = 0)]
     pub top_k: usize,
     /// Of everything random
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: u64,
 }
 

@@ -230,11 +230,20 @@ fn a_killed_evaluation_resumes_to_the_same_results() {
     assert!(eval(&killed).status().unwrap().success());
     let read = |run: &Path| std::fs::read(run.join("results.json")).unwrap();
     assert_eq!(read(&whole), read(&killed));
-    let lines = std::fs::read_to_string(killed.join("journal.jsonl"))
-        .unwrap()
-        .lines()
-        .count();
-    assert_eq!(lines, 12);
+    let journal = std::fs::read_to_string(killed.join("journal.jsonl")).unwrap();
+    assert_eq!(journal.lines().count(), 12);
+
+    // A line that a broken disk spoiled is named, and set aside on request.
+    std::fs::write(
+        killed.join("journal.jsonl"),
+        journal.replacen("\"epoch\"", "\0", 1),
+    )
+    .unwrap();
+    let refused = eval(&killed).stderr(Stdio::piped()).output().unwrap();
+    assert!(said(&refused).contains("line 1"), "{}", said(&refused));
+    assert!(succeeds(&["repair", text(&killed)]).contains("11 records kept, 1 lines set aside"));
+    assert!(eval(&killed).status().unwrap().success());
+    assert_eq!(read(&whole), read(&killed));
 }
 
 /// `inspect` agrees with what `transformers` made of the same frames and words.

@@ -238,7 +238,7 @@ fn read(file: &File, path: &Path) -> Result<(Vec<Record>, u64)> {
                 return Err(Error::Invalid {
                     path: path.to_owned(),
                     reason: format!(
-                        "line {} {reason}: repair the journal to set that line aside; its sample is then asked again",
+                        "line {} {reason}: `alarum repair RUN` sets that line aside; its sample is then asked again",
                         entries.number
                     ),
                 });

@@ -42,7 +42,7 @@ fn check(folder: &str, case: &str) {
         assert_eq!(prepared.sequence.input_ids, ids(&prompt["input_ids"]));
         assert_eq!(prepared.sequence.vision.len(), prepared.vision.len());
         for (runs, input) in prepared.sequence.vision.iter().zip(&prepared.vision) {
-            let lengths: Vec<usize> = runs.iter().map(std::iter::ExactSizeIterator::len).collect();
+            let lengths: Vec<usize> = runs.iter().map(ExactSizeIterator::len).collect();
             assert_eq!(lengths, input.kept_per_frame());
         }
         for (input, loaded) in prepared.vision.into_iter().zip(media(prompt)) {

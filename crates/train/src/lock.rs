@@ -7,8 +7,14 @@ use crate::Error;
 use crate::error::At;
 
 /// Held as long as it lives; the system frees it when the process dies, however it dies.
-pub(crate) struct Lock {
-    _file: File,
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that is just being started holds a copy of the open
+        // file until its own program begins.
+        let _closing_comes_next = self.0.unlock();
+    }
 }
 
 impl Lock {
@@ -17,7 +23,7 @@ impl Lock {
         let path = folder.join(".lock");
         let file = File::create(&path).at("create", &path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(Error::Busy {
                 path: folder.to_owned(),
             }),

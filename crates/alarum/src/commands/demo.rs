@@ -95,11 +95,9 @@ fn train(base: &Path, out: &Path, records: &Path, seed: u64) -> Result<PathBuf> 
         .collect();
     let tokenizer = vocabulary::train(sentences.into_iter(), vocabulary::SIZE)?;
     let config = tiny::save(&tokenizer, base)?;
-    let weights = Weights::random(
-        &config,
-        tiny::INITIAL_STD,
-        &mut ChaCha8Rng::seed_from_u64(seed),
-    )?;
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let weights = Weights::random(&config, tiny::INITIAL_STD, &mut rng)?;
+    weights.save(base, &config)?;
     fine_tune(
         base,
         weights,

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod eval;
 mod inspect;
+mod repair;
 mod report;
 mod train;
 
@@ -18,6 +19,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Chat(arguments) => chat::run(&arguments),
         Command::Inspect(command) => inspect::run(&command),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Repair { run } => repair::run(&run),
         Command::Bench(command) => bench::run(&command),
         Command::Train(arguments) => train::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -101,11 +101,13 @@ pub(crate) fn save(tokenizer: &Tokenizer, folder: &Path) -> Result<Config> {
 pub(crate) fn recipe(seed: u64) -> Sft {
     Sft {
         seed,
-        length: Length::Steps(400),
+        length: Length::Steps(600),
         batch: Batch::Samples(8),
         accumulation: 2,
-        learning_rate: 2e-3,
-        warmup: Warmup::Ratio(0.05),
+        learning_rate: 1e-3,
+        // A short run: the mean of squares must not remember the first steps for long.
+        beta2: 0.95,
+        warmup: Warmup::Ratio(0.1),
         weight_decay: 0.01,
         clip: 1.0,
         checkpoint_every: 100,

@@ -89,6 +89,18 @@ impl Run {
         update(&self.taxonomy_path(), &taxonomy)
     }
 
+    /// Opens a run to change it without asking a model: judging it again, repairing it.
+    ///
+    /// # Errors
+    /// If the folder holds no run that this version reads, or another process works on it.
+    pub fn take(folder: &Path) -> Result<Self> {
+        let run = Self::open(folder)?;
+        Ok(Self {
+            lock: Some(lock::take(folder)?),
+            ..run
+        })
+    }
+
     /// Opens a run to read it.
     ///
     /// # Errors

@@ -91,7 +91,7 @@ fn a_broken_line_in_the_middle_is_named_and_nothing_is_lost() {
     let run = world.begin("run", 1).unwrap();
     let error = world.ask(&run, &model).unwrap_err().to_string();
     assert!(error.contains("line 3 is not a record"), "{error}");
-    assert!(error.contains("repair the journal"), "{error}");
+    assert!(error.contains("alarum repair"), "{error}");
     assert!(world.read("run", "journal.jsonl") == before);
     assert_eq!(model.calls(), 0);
 }
