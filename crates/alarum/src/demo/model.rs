@@ -101,7 +101,7 @@ pub(crate) fn save(tokenizer: &Tokenizer, folder: &Path) -> Result<Config> {
 pub(crate) fn recipe(seed: u64) -> Sft {
     Sft {
         seed,
-        length: Length::Steps(600),
+        length: Length::Steps(700),
         batch: Batch::Samples(8),
         accumulation: 2,
         learning_rate: 1e-3,
