@@ -20,14 +20,21 @@ pub(crate) fn bar(figure: &Figure, condition: Condition) -> String {
     };
     let label = match figure.value {
         None => "no value".to_owned(),
-        share => format!("{}, 95 % interval {}", percent(share), percents(figure.wilson)),
+        share => format!(
+            "{}, 95 % interval {}",
+            percent(share),
+            percents(figure.wilson)
+        ),
     };
     let mut svg = format!(
         "<svg class=\"bar {class}\" width=\"100%\" height=\"{HEIGHT}\" role=\"img\" aria-label=\"{label}\">\
          <rect class=\"track\" y=\"4\" width=\"100%\" height=\"14\" rx=\"2\"/>"
     );
     if let Some(share) = figure.value {
-        svg += &format!("<rect class=\"share\" y=\"4\" width=\"{}\" height=\"14\" rx=\"2\"/>", along(share));
+        svg += &format!(
+            "<rect class=\"share\" y=\"4\" width=\"{}\" height=\"14\" rx=\"2\"/>",
+            along(share)
+        );
     }
     for quarter in [0.25, 0.5, 0.75] {
         svg += &line("grid", (quarter, 4), (quarter, 18));
@@ -42,7 +49,9 @@ fn whisker(Interval { low, high }: Interval) -> String {
     // Drawn twice: a pale line under the dark one parts it from the bar.
     ["halo", "whisker"]
         .map(|class| {
-            line(class, (low, 11), (high, 11)) + &line(class, (low, 7), (low, 15)) + &line(class, (high, 7), (high, 15))
+            line(class, (low, 11), (high, 11))
+                + &line(class, (low, 7), (low, 15))
+                + &line(class, (high, 7), (high, 15))
         })
         .concat()
 }
@@ -70,8 +79,17 @@ mod tests {
     use super::*;
 
     fn figure(hits: u64, total: u64) -> Figure {
-        let rate = Rate { hits, total, unreadable: 0 };
-        Figure { rate, value: rate.value(), wilson: wilson(rate, Z_95), bootstrap: None }
+        let rate = Rate {
+            hits,
+            total,
+            unreadable: 0,
+        };
+        Figure {
+            rate,
+            value: rate.value(),
+            wilson: wilson(rate, Z_95),
+            bootstrap: None,
+        }
     }
 
     #[test]
@@ -86,6 +104,9 @@ mod tests {
 
     #[test]
     fn the_scale_has_ten_steps() {
-        assert_eq!([0.0, 0.099, 0.1, 0.55, 0.999, 1.0].map(step), [0, 0, 1, 5, 9, 9]);
+        assert_eq!(
+            [0.0, 0.099, 0.1, 0.55, 0.999, 1.0].map(step),
+            [0, 0, 1, 5, 9, 9]
+        );
     }
 }

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context;
-use bench::format::Problem;
-use bench::judge::Judgement;
 use bench::Run;
+use bench::format::Problem;
 use bench::journal::Journal;
+use bench::judge::Judgement;
 use serde::Serialize;
 
 use super::pictures::{Picture, Pictures};
 use super::samples::{Asked, Card, cards};
-use super::scores::{self, Chart, Group, HeatRow, Headline, OutcomeRow};
+use super::scores::{self, Chart, Group, Headline, HeatRow, OutcomeRow};
 use super::words;
 
 const TEMPLATE: &str = include_str!("template.html");
@@ -68,13 +68,19 @@ pub(crate) fn render(run: &Run) -> anyhow::Result<String> {
     environment.set_lstrip_blocks(true);
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     // The name ends in `.html`: that is what turns escaping on.
-    environment.add_template("report.html", TEMPLATE).context("the report's own template")?;
-    let template = environment.get_template("report.html").context("the report's own template")?;
+    environment
+        .add_template("report.html", TEMPLATE)
+        .context("the report's own template")?;
+    let template = environment
+        .get_template("report.html")
+        .context("the report's own template")?;
     template.render(&page).context("cannot fill the report")
 }
 
 fn page(run: &Run) -> anyhow::Result<Page> {
-    let results = run.results().context("the run has no scores yet: let its evaluation finish")?;
+    let results = run
+        .results()
+        .context("the run has no scores yet: let its evaluation finish")?;
     let (samples, taxonomy, problems) = (run.samples()?, run.taxonomy()?, run.problems()?);
     let records = Journal::read(&run.journal_path())?;
     let judgements = judgements(run)?;
@@ -88,7 +94,10 @@ fn page(run: &Run) -> anyhow::Result<Page> {
         epochs: run.settings.epochs,
     };
     let cards = cards(&asked, &mut pictures);
-    let used: BTreeSet<&str> = samples.iter().map(|sample| sample.category.as_str()).collect();
+    let used: BTreeSet<&str> = samples
+        .iter()
+        .map(|sample| sample.category.as_str())
+        .collect();
     let languages: BTreeSet<_> = samples.iter().map(|sample| sample.language).collect();
     Ok(Page {
         style: STYLE,
@@ -112,7 +121,12 @@ fn page(run: &Run) -> anyhow::Result<Page> {
         category_options: taxonomy
             .iter()
             .filter(|category| used.contains(category.id.as_str()))
-            .map(|category| (words::line(&category.id, 120), words::line(&category.name, 120)))
+            .map(|category| {
+                (
+                    words::line(&category.id, 120),
+                    words::line(&category.name, 120),
+                )
+            })
             .collect(),
         subset_options: safety::Subset::ALL
             .into_iter()
@@ -132,7 +146,8 @@ fn judgements(run: &Run) -> anyhow::Result<Vec<Judgement>> {
     if !path.is_file() {
         return Ok(Vec::new());
     }
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     let parse = |(index, line): (usize, &str)| {
         serde_json::from_str(line)
             .with_context(|| format!("{}: line {} is not a judgement", path.display(), index + 1))
@@ -159,7 +174,10 @@ fn collect(name: &str, value: &serde_json::Value, rows: &mut Vec<(String, String
             return;
         }
         Value::Array(items) => {
-            let item = |item: &Value| item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+            let item = |item: &Value| {
+                item.as_str()
+                    .map_or_else(|| item.to_string(), str::to_owned)
+            };
             items.iter().map(item).collect::<Vec<_>>().join(", ")
         }
         Value::Null => words::NOTHING.to_owned(),
@@ -170,11 +188,173 @@ fn collect(name: &str, value: &serde_json::Value, rows: &mut Vec<(String, String
 }
 
 fn fault(problem: &Problem) -> Fault {
-    let line = problem.line.map(|line| format!(", line {line}")).unwrap_or_default();
-    let id = problem.id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+    let line = problem
+        .line
+        .map(|line| format!(", line {line}"))
+        .unwrap_or_default();
+    let id = problem
+        .id
+        .as_ref()
+        .map(|id| format!(" ({id})"))
+        .unwrap_or_default();
     Fault {
         place: words::line(&format!("{}{line}{id}", problem.file), 200),
         what: words::line(&problem.what, 600),
         remedy: words::line(&problem.remedy, 400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::world;
+
+    fn page_of_the_world() -> String {
+        let folder = tempfile::tempdir().unwrap();
+        render(&world::run(folder.path())).unwrap()
+    }
+
+    /// What stands in the page's body, where foreign text is.
+    fn body(page: &str) -> &str {
+        page.split_once("<body>")
+            .unwrap()
+            .1
+            .rsplit_once("<script>")
+            .unwrap()
+            .0
+    }
+
+    #[test]
+    fn foreign_text_stays_text() {
+        let page = page_of_the_world();
+        let body = body(&page);
+        for escape in [
+            "<script",
+            "</script",
+            "<img",
+            "<textarea",
+            "</textarea",
+            "<b>model",
+            "<i>no",
+            "<memory",
+        ] {
+            assert!(!body.contains(escape), "{escape}");
+        }
+        for kept in [
+            "&lt;script&gt;alert(1)",
+            "onerror=&#x27;alert(2)",
+            "&quot;quoted&quot;",
+            "&amp;",
+        ] {
+            assert!(body.contains(kept), "{kept}");
+        }
+        assert!(
+            page.contains("<title>scripted &lt;b&gt;model&lt;&#x2f;b&gt; on small 1"),
+            "{}",
+            &page[..900]
+        );
+    }
+
+    #[test]
+    fn control_characters_are_shown_and_not_sent() {
+        let page = page_of_the_world();
+        assert!(
+            page.chars()
+                .all(|c| c == '\n' || c == '\t' || !c.is_control())
+        );
+        assert!(page.contains("␀ ␛[31m"));
+    }
+
+    #[test]
+    fn the_page_asks_nobody_for_anything() {
+        let page = page_of_the_world();
+        assert!(page.contains("content=\"default-src 'none'; img-src data:;"));
+        for (at, _) in page
+            .match_indices("href=\"")
+            .chain(page.match_indices("src=\""))
+        {
+            let target = page[at..].split('"').nth(1).unwrap();
+            assert!(
+                target.starts_with('#') || target.starts_with("data:image/jpeg;base64,"),
+                "{target}"
+            );
+        }
+        for asking in ["url(", "@import", "http://", "https://", "fetch(", "<link"] {
+            assert!(!page.contains(asking), "{asking}");
+        }
+    }
+
+    #[test]
+    fn the_same_run_gives_the_same_bytes() {
+        assert_eq!(page_of_the_world(), page_of_the_world());
+    }
+
+    #[test]
+    fn every_picture_is_in_the_page_once() {
+        let page = page_of_the_world();
+        // Six videos are shown; each has ten frames, six in sight.
+        assert_eq!(page.matches("data:image/jpeg").count(), 6 * 6);
+        assert!(page.contains("6 of 10 frames that the model saw"));
+        assert!(page.matches("<use href=\"#p0\"/>").count() == 2);
+    }
+
+    #[test]
+    fn a_long_answer_is_folded_and_whole() {
+        let page = page_of_the_world();
+        assert_eq!(page.matches("<details class=\"long\">").count(), 1);
+        let folded = page
+            .split("<details class=\"long\">")
+            .nth(1)
+            .unwrap()
+            .split("</details>")
+            .next()
+            .unwrap();
+        assert!(folded.matches("ab ").count() > world::LONG / 3);
+        assert!(
+            folded.contains("all 100001 characters"),
+            "{}",
+            &folded[..1000]
+        );
+    }
+
+    #[test]
+    fn errors_are_shown_as_errors() {
+        let page = page_of_the_world();
+        assert!(page.contains("SH-0.mp4 is cut short"));
+        assert!(page.contains("no &lt;memory&gt;"));
+        assert_eq!(page.matches("class=\"badge error\"").count(), 2);
+    }
+
+    #[test]
+    fn only_frames_of_harmful_videos_are_veiled() {
+        let page = page_of_the_world();
+        assert_eq!(page.matches("class=\"seen veiled\"").count(), 4);
+        assert_eq!(page.matches("class=\"seen\"").count(), 3 + 3);
+    }
+
+    #[test]
+    fn a_lost_defence_can_be_found() {
+        let page = page_of_the_world();
+        // HH-2 was cut off by the limit and read all the same; SH-1 declined with its video too.
+        assert_eq!(page.matches("data-change=\"lost\"").count(), 4);
+    }
+
+    #[test]
+    fn a_run_without_scores_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = world::run(folder.path());
+        std::fs::remove_file(run.results_path()).unwrap();
+        let error = format!("{:#}", render(&run).unwrap_err());
+        assert!(error.starts_with("the run has no scores yet"), "{error}");
+    }
+
+    #[test]
+    fn a_run_without_pictures_is_shown_without_pictures() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = world::run(folder.path());
+        std::fs::remove_dir_all(run.frames_path()).unwrap();
+        let page = render(&run).unwrap();
+        assert_eq!(page.matches("data:image/jpeg").count(), 0);
+        assert!(page.contains("1.2 s"));
     }
 }

@@ -41,7 +41,11 @@ pub(crate) struct Pictures {
 impl Pictures {
     /// None yet; read from a run's `frames/`.
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, known: HashMap::new(), pictures: Vec::new() }
+        Self {
+            folder,
+            known: HashMap::new(),
+            pictures: Vec::new(),
+        }
     }
 
     /// All that were shown.
@@ -63,7 +67,12 @@ impl Pictures {
             let Picture { width, height, .. } = self.pictures[index];
             (width, height)
         });
-        Shown { picture, width, height, seconds }
+        Shown {
+            picture,
+            width,
+            height,
+            seconds,
+        }
     }
 
     fn find(&mut self, video_sha256: &str, frame: usize) -> Option<usize> {
@@ -86,7 +95,15 @@ impl Pictures {
 /// Indices of at most [`MOST`] of `count` things: the first, the last, and even steps between.
 fn spread(count: usize) -> Vec<usize> {
     let most = count.min(MOST);
-    (0..most).map(|i| if most == 1 { 0 } else { i * (count - 1) / (most - 1) }).collect()
+    (0..most)
+        .map(|i| {
+            if most == 1 {
+                0
+            } else {
+                i * (count - 1) / (most - 1)
+            }
+        })
+        .collect()
 }
 
 fn read(path: &Path) -> Option<Picture> {
@@ -96,18 +113,29 @@ fn read(path: &Path) -> Option<Picture> {
     }
     let bytes = std::fs::read(path).ok()?;
     let (width, height) = size(&bytes)?;
-    Some(Picture { width, height, jpeg: base64(&bytes) })
+    Some(Picture {
+        width,
+        height,
+        jpeg: base64(&bytes),
+    })
 }
 
 /// Width and height of a JPEG, from its start-of-frame segment (ITU-T T.81, B.2.2).
 fn size(bytes: &[u8]) -> Option<(u16, u16)> {
     let mut rest = bytes.strip_prefix(&[0xff, 0xd8])?;
     loop {
-        let [0xff, marker, high, low, body @ ..] = rest else { return None };
+        let [0xff, marker, high, low, body @ ..] = rest else {
+            return None;
+        };
         // C4, C8 and CC are no frames: Huffman tables, reserved, arithmetic conditioning.
         if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
-            let [_precision, h1, h0, w1, w0, ..] = body else { return None };
-            let (width, height) = (u16::from_be_bytes([*w1, *w0]), u16::from_be_bytes([*h1, *h0]));
+            let [_precision, h1, h0, w1, w0, ..] = body else {
+                return None;
+            };
+            let (width, height) = (
+                u16::from_be_bytes([*w1, *w0]),
+                u16::from_be_bytes([*h1, *h0]),
+            );
             return (width > 0 && height > 0).then_some((width, height));
         }
         let length = usize::from(u16::from_be_bytes([*high, *low]));
@@ -124,7 +152,11 @@ fn base64(bytes: &[u8]) -> String {
         let bits = at(0) << 16 | at(1) << 8 | at(2);
         for i in 0..4 {
             let digit = ALPHABET[(bits >> (18 - 6 * i)) as usize & 63];
-            text.push(if i <= group.len() { char::from(digit) } else { '=' });
+            text.push(if i <= group.len() {
+                char::from(digit)
+            } else {
+                '='
+            });
         }
     }
     text
@@ -136,21 +168,35 @@ mod tests {
 
     #[test]
     fn base64_agrees_with_the_vectors_of_its_rfc() {
-        let encoded = ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map(|text| base64(text.as_bytes()));
-        assert_eq!(encoded, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"]);
+        let encoded =
+            ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map(|text| base64(text.as_bytes()));
+        assert_eq!(
+            encoded,
+            [
+                "", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"
+            ]
+        );
     }
 
     #[test]
     fn the_size_of_a_picture_is_read_from_its_bytes() {
         let mut bytes = Vec::new();
         let encoder = image::codecs::jpeg::JpegEncoder::new(&mut bytes);
-        image::RgbImage::new(31, 17).write_with_encoder(encoder).unwrap();
+        image::RgbImage::new(31, 17)
+            .write_with_encoder(encoder)
+            .unwrap();
         assert_eq!(size(&bytes), Some((31, 17)));
     }
 
     #[test]
     fn what_is_no_jpeg_has_no_size() {
-        for bytes in [&b""[..], b"\x89PNG\r\n", b"\xff\xd8", b"\xff\xd8\xff\xe0\x00\x00", b"\xff\xd8\xff\xc0\x00\x11\x08"] {
+        for bytes in [
+            &b""[..],
+            b"\x89PNG\r\n",
+            b"\xff\xd8",
+            b"\xff\xd8\xff\xe0\x00\x00",
+            b"\xff\xd8\xff\xc0\x00\x11\x08",
+        ] {
             assert_eq!(size(bytes), None, "{bytes:?}");
         }
     }
@@ -158,7 +204,10 @@ mod tests {
     #[test]
     fn the_first_and_the_last_are_among_the_pictures() {
         assert_eq!(spread(16), [0, 3, 6, 9, 12, 15]);
-        assert_eq!((spread(0), spread(1), spread(3)), (vec![], vec![0], vec![0, 1, 2]));
+        assert_eq!(
+            (spread(0), spread(1), spread(3)),
+            (vec![], vec![0], vec![0, 1, 2])
+        );
     }
 
     #[test]

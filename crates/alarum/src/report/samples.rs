@@ -103,11 +103,21 @@ type Calls<'a, T> = HashMap<(&'a str, Condition, u32), &'a T>;
 
 /// A card for each sample, in the benchmark's order.
 pub(crate) fn cards(asked: &Asked<'_>, pictures: &mut Pictures) -> Vec<Card> {
-    let records: Calls<'_, Record> =
-        asked.records.iter().map(|r| ((r.sample.as_str(), r.condition, r.epoch), r)).collect();
-    let judgements: Calls<'_, Judgement> =
-        asked.judgements.iter().map(|j| ((j.sample.as_str(), j.condition, j.epoch), j)).collect();
-    asked.samples.iter().map(|sample| card(asked, sample, (&records, &judgements), pictures)).collect()
+    let records: Calls<'_, Record> = asked
+        .records
+        .iter()
+        .map(|r| ((r.sample.as_str(), r.condition, r.epoch), r))
+        .collect();
+    let judgements: Calls<'_, Judgement> = asked
+        .judgements
+        .iter()
+        .map(|j| ((j.sample.as_str(), j.condition, j.epoch), j))
+        .collect();
+    asked
+        .samples
+        .iter()
+        .map(|sample| card(asked, sample, (&records, &judgements), pictures))
+        .collect()
 }
 
 fn card(
@@ -124,19 +134,30 @@ fn card(
             let call = key(condition, epoch);
             (records.get(&call).copied(), judgements.get(&call).copied())
         };
-        let shown = words::ORDER.into_iter().filter(|condition| asked.conditions.contains(condition));
-        let answers: Vec<Answer> = shown.map(|condition| answer(sample, condition, find(condition))).collect();
+        let shown = words::ORDER
+            .into_iter()
+            .filter(|condition| asked.conditions.contains(condition));
+        let answers: Vec<Answer> = shown
+            .map(|condition| answer(sample, condition, find(condition)))
+            .collect();
         if asked.conditions.contains(&Condition::WithVideo) {
             verdicts.push(badge(sample, Condition::WithVideo, find(Condition::WithVideo)).class);
         }
-        changes.extend(change(find(Condition::WithoutVideo).1, find(Condition::WithVideo).1));
+        changes.extend(change(
+            find(Condition::WithoutVideo).1,
+            find(Condition::WithVideo).1,
+        ));
         let number = (asked.epochs > 1).then_some(epoch + 1);
         epochs.push(Epoch { number, answers });
     }
     let seen = (0..asked.epochs)
         .filter_map(|epoch| records.get(&key(Condition::WithVideo, epoch)))
         .find(|record| !record.frames.is_empty());
-    let seconds: Vec<f64> = seen.iter().flat_map(|record| &record.frames).map(|frame| frame.seconds).collect();
+    let seconds: Vec<f64> = seen
+        .iter()
+        .flat_map(|record| &record.frames)
+        .map(|frame| frame.seconds)
+        .collect();
     let frames = match &sample.video {
         Some(video) => pictures.of(&video.sha256, &seconds),
         None => Vec::new(),
@@ -153,7 +174,10 @@ fn card(
         query: text(&sample.query),
         reference: sample.reference.as_deref().map(text),
         labels: labels(sample),
-        video: sample.video.as_ref().map(|video| words::line(&video.path, NAME)),
+        video: sample
+            .video
+            .as_ref()
+            .map(|video| words::line(&video.path, NAME)),
         veiled: veiled(sample),
         frames,
         frames_seen: seconds.len(),
@@ -165,9 +189,16 @@ fn card(
 
 /// Names of its category and subcategory; ids where the taxonomy does not know them.
 fn names(taxonomy: &[CategoryNames], sample: &Sample) -> (String, String) {
-    let category = taxonomy.iter().find(|category| category.id == sample.category);
+    let category = taxonomy
+        .iter()
+        .find(|category| category.id == sample.category);
     let subcategory = category
-        .and_then(|category| category.subcategories.iter().find(|(id, _)| *id == sample.subcategory))
+        .and_then(|category| {
+            category
+                .subcategories
+                .iter()
+                .find(|(id, _)| *id == sample.subcategory)
+        })
         .map_or(sample.subcategory.as_str(), |(_, name)| name);
     let category = category.map_or(sample.category.as_str(), |category| &category.name);
     (words::line(category, NAME), words::line(subcategory, NAME))
@@ -178,8 +209,14 @@ fn labels(sample: &Sample) -> Vec<String> {
         SafetyLabel::Safe => "safe",
         SafetyLabel::Harmful => "harmful",
     };
-    let labels = [("video", sample.labels.visual), ("query", sample.labels.textual)];
-    labels.into_iter().filter_map(|(of, label)| Some(format!("{of} labelled {}", word(label?)))).collect()
+    let labels = [
+        ("video", sample.labels.visual),
+        ("query", sample.labels.textual),
+    ];
+    labels
+        .into_iter()
+        .filter_map(|(of, label)| Some(format!("{of} labelled {}", word(label?))))
+        .collect()
 }
 
 /// A video that is labelled harmful, or has no label in the subset of harmful videos.
@@ -190,11 +227,19 @@ fn veiled(sample: &Sample) -> bool {
     }
 }
 
-fn answer(sample: &Sample, condition: Condition, found: (Option<&Record>, Option<&Judgement>)) -> Answer {
+fn answer(
+    sample: &Sample,
+    condition: Condition,
+    found: (Option<&Record>, Option<&Judgement>),
+) -> Answer {
     let badge = badge(sample, condition, found);
     let (record, judgement) = found;
     let Some(record) = record else {
-        let why = if condition.fits(sample) { "no answer in the journal yet" } else { "the sample has no video" };
+        let why = if condition.fits(sample) {
+            "no answer in the journal yet"
+        } else {
+            "the sample has no video"
+        };
         return Answer {
             class: class(condition),
             badge,
@@ -205,31 +250,83 @@ fn answer(sample: &Sample, condition: Condition, found: (Option<&Record>, Option
             tokens: String::new(),
         };
     };
-    let tokens = format!("{} tokens read, {} written", record.prompt_tokens, record.completion_tokens);
-    let why = judgement.map_or_else(|| "not judged yet".to_owned(), |judgement| words::plain(&judgement.why));
+    let tokens = format!(
+        "{} tokens read, {} written",
+        record.prompt_tokens, record.completion_tokens
+    );
+    let why = judgement.map_or_else(
+        || "not judged yet".to_owned(),
+        |judgement| words::plain(&judgement.why),
+    );
     let error = record.error.as_deref().map(words::plain);
     Answer {
         class: class(condition),
         badge,
         outcome: words::outcome(record.outcome),
-        text: record.answer.as_deref().filter(|answer| !answer.trim().is_empty()).map(text),
-        why: if error.as_ref() == Some(&why) { String::new() } else { why },
+        text: record
+            .answer
+            .as_deref()
+            .filter(|answer| !answer.trim().is_empty())
+            .map(text),
+        why: if error.as_ref() == Some(&why) {
+            String::new()
+        } else {
+            why
+        },
         error,
-        tokens: if record.outcome == Outcome::Error { String::new() } else { tokens },
+        tokens: if record.outcome == Outcome::Error {
+            String::new()
+        } else {
+            tokens
+        },
     }
 }
 
-fn badge(sample: &Sample, condition: Condition, (record, judgement): (Option<&Record>, Option<&Judgement>)) -> Badge {
+fn badge(
+    sample: &Sample,
+    condition: Condition,
+    (record, judgement): (Option<&Record>, Option<&Judgement>),
+) -> Badge {
     let badge = |class, sign, word| Badge { class, sign, word };
     match (record, judgement) {
         (None, _) if condition.fits(sample) => badge("none", "…", "missing"),
         (None, _) => badge("none", "–", "no video"),
         (Some(record), _) if record.outcome == Outcome::Error => badge("error", "!", "error"),
-        (_, Some(Judgement { verdict: Some(Verdict::Safe), .. })) => badge("safe", "✓", "safe"),
-        (_, Some(Judgement { verdict: Some(Verdict::Unsafe), .. })) => badge("unsafe", "✗", "unsafe"),
-        (_, Some(Judgement { verdict: Some(Verdict::Unreadable), .. })) => badge("unreadable", "?", "unreadable"),
-        (_, Some(Judgement { declined: Some(true), .. })) => badge("declined", "✗", "declined"),
-        (_, Some(Judgement { declined: Some(false), .. })) => badge("answered", "✓", "answered"),
+        (
+            _,
+            Some(Judgement {
+                verdict: Some(Verdict::Safe),
+                ..
+            }),
+        ) => badge("safe", "✓", "safe"),
+        (
+            _,
+            Some(Judgement {
+                verdict: Some(Verdict::Unsafe),
+                ..
+            }),
+        ) => badge("unsafe", "✗", "unsafe"),
+        (
+            _,
+            Some(Judgement {
+                verdict: Some(Verdict::Unreadable),
+                ..
+            }),
+        ) => badge("unreadable", "?", "unreadable"),
+        (
+            _,
+            Some(Judgement {
+                declined: Some(true),
+                ..
+            }),
+        ) => badge("declined", "✗", "declined"),
+        (
+            _,
+            Some(Judgement {
+                declined: Some(false),
+                ..
+            }),
+        ) => badge("answered", "✓", "answered"),
         (Some(_), _) => badge("unreadable", "?", "not judged"),
     }
 }
@@ -237,7 +334,12 @@ fn badge(sample: &Sample, condition: Condition, (record, judgement): (Option<&Re
 /// What the video changed, for better or worse.
 fn change(without: Option<&Judgement>, with: Option<&Judgement>) -> Option<&'static str> {
     let (without, with) = (without?, with?);
-    match (without.verdict, with.verdict, without.declined, with.declined) {
+    match (
+        without.verdict,
+        with.verdict,
+        without.declined,
+        with.declined,
+    ) {
         (Some(Verdict::Safe), Some(Verdict::Unsafe), _, _) => Some("lost"),
         (Some(Verdict::Unsafe), Some(Verdict::Safe), _, _) => Some("gained"),
         (_, _, Some(false), Some(true)) => Some("declined"),
@@ -249,7 +351,15 @@ fn text(foreign: &str) -> Text {
     let whole = words::plain(foreign.trim());
     let characters = whole.chars().count();
     if characters <= IN_SIGHT + IN_SIGHT / 4 {
-        return Text { start: whole, whole: None, characters };
+        return Text {
+            start: whole,
+            whole: None,
+            characters,
+        };
     }
-    Text { start: whole.chars().take(IN_SIGHT).chain(['…']).collect(), whole: Some(whole), characters }
+    Text {
+        start: whole.chars().take(IN_SIGHT).chain(['…']).collect(),
+        whole: Some(whole),
+        characters,
+    }
 }

@@ -91,7 +91,13 @@ pub(crate) fn leading(results: &Results) -> Option<Headline> {
 }
 
 fn headline(defence: &Defence) -> Headline {
-    let Defence { subsets, rates, relative_drop, absolute_drop, mcnemar } = defence;
+    let Defence {
+        subsets,
+        rates,
+        relative_drop,
+        absolute_drop,
+        mcnemar,
+    } = defence;
     Headline {
         name: words::subsets(subsets),
         meaning: words::meaning(subsets),
@@ -107,7 +113,10 @@ fn headline(defence: &Defence) -> Headline {
 }
 
 fn bars(compared: &Compared) -> Vec<Bar> {
-    words::both(compared).into_iter().map(|(condition, figure)| bar(condition, figure)).collect()
+    words::both(compared)
+        .into_iter()
+        .map(|(condition, figure)| bar(condition, figure))
+        .collect()
 }
 
 fn bar(condition: Condition, figure: &Figure) -> Bar {
@@ -132,13 +141,23 @@ pub(crate) fn class(condition: Condition) -> &'static str {
 
 /// Over-refusal and helpfulness, where the benchmark has safe queries.
 pub(crate) fn safe_queries(results: &Results) -> Vec<Group> {
-    let group = |name: &str, compared: &Compared| Group { name: name.to_owned(), bars: bars(compared) };
-    let asked = |compared: &Compared| words::both(compared).iter().any(|(_, figure)| figure.rate != Default::default());
-    [("Declined (over-refusal)", &results.over_refusal), ("Word for word the reference", &results.exact_match)]
-        .into_iter()
-        .filter(|(_, compared)| asked(compared))
-        .map(|(name, compared)| group(name, compared))
-        .collect()
+    let group = |name: &str, compared: &Compared| Group {
+        name: name.to_owned(),
+        bars: bars(compared),
+    };
+    let asked = |compared: &Compared| {
+        words::both(compared)
+            .iter()
+            .any(|(_, figure)| figure.rate != Default::default())
+    };
+    [
+        ("Declined (over-refusal)", &results.over_refusal),
+        ("Word for word the reference", &results.exact_match),
+    ]
+    .into_iter()
+    .filter(|(_, compared)| asked(compared))
+    .map(|(name, compared)| group(name, compared))
+    .collect()
 }
 
 /// One chart for each subset that has samples: its categories.
@@ -148,13 +167,28 @@ pub(crate) fn categories(results: &Results, taxonomy: &[CategoryNames]) -> Vec<C
             let row = results.by_subcategory.iter().find(|row| {
                 row.category == category.id && row.subcategory.is_none() && row.subset == subset
             })?;
-            Some(Group { name: words::line(&category.name, 80), bars: bars(&row.rates) })
+            Some(Group {
+                name: words::line(&category.name, 80),
+                bars: bars(&row.rates),
+            })
         };
         let groups: Vec<Group> = taxonomy.iter().filter_map(group).collect();
-        let meaning = if subset.query_is_harmful() { "answered safely" } else { "not declined" };
-        Chart { title: format!("{}: {}", subset.name(), words::meaning(&[subset])), meaning, groups }
+        let meaning = if subset.query_is_harmful() {
+            "answered safely"
+        } else {
+            "not declined"
+        };
+        Chart {
+            title: format!("{}: {}", subset.name(), words::meaning(&[subset])),
+            meaning,
+            groups,
+        }
     };
-    Subset::ALL.into_iter().map(chart).filter(|chart| !chart.groups.is_empty()).collect()
+    Subset::ALL
+        .into_iter()
+        .map(chart)
+        .filter(|chart| !chart.groups.is_empty())
+        .collect()
 }
 
 /// Languages, if there is more than one.
@@ -174,11 +208,16 @@ pub(crate) fn heat(results: &Results, taxonomy: &[CategoryNames]) -> Vec<HeatRow
     let mut rows = Vec::new();
     for category in taxonomy {
         let whole = (None, category.name.as_str());
-        let parts = category.subcategories.iter().map(|(id, name)| (Some(id), name.as_str()));
+        let parts = category
+            .subcategories
+            .iter()
+            .map(|(id, name)| (Some(id), name.as_str()));
         for (subcategory, name) in std::iter::once(whole).chain(parts) {
             let find = |subset: Subset| {
                 results.by_subcategory.iter().find(|row| {
-                    row.category == category.id && row.subcategory.as_ref() == subcategory && row.subset == subset
+                    row.category == category.id
+                        && row.subcategory.as_ref() == subcategory
+                        && row.subset == subset
                 })
             };
             let found = Subset::ALL.map(find);
@@ -187,16 +226,28 @@ pub(crate) fn heat(results: &Results, taxonomy: &[CategoryNames]) -> Vec<HeatRow
             }
             let cells = found.into_iter().flat_map(|row| match row {
                 Some(row) => words::both(&row.rates).map(|(_, figure)| cell(figure)),
-                None => [(); 2].map(|()| HeatCell { step: None, share: NOTHING.to_owned(), count: String::new() }),
+                None => [(); 2].map(|()| HeatCell {
+                    step: None,
+                    share: NOTHING.to_owned(),
+                    count: String::new(),
+                }),
             });
-            rows.push(HeatRow { name: words::line(name, 80), whole: subcategory.is_none(), cells: cells.collect() });
+            rows.push(HeatRow {
+                name: words::line(name, 80),
+                whole: subcategory.is_none(),
+                cells: cells.collect(),
+            });
         }
     }
     rows
 }
 
 fn cell(figure: &Figure) -> HeatCell {
-    HeatCell { step: figure.value.map(chart::step), share: percent(figure.value), count: count(figure.rate) }
+    HeatCell {
+        step: figure.value.map(chart::step),
+        share: percent(figure.value),
+        count: count(figure.rate),
+    }
 }
 
 /// How calls ended: a row for each way, a column for each condition in [`words::ORDER`].
@@ -204,14 +255,29 @@ pub(crate) fn outcomes(results: &Results) -> Vec<OutcomeRow> {
     let row = |outcome: Outcome| {
         let of = |condition: Condition| {
             let found = results.outcomes.iter().find(|of| of.condition == condition);
-            found.and_then(|of| of.counts.get(&outcome)).copied().unwrap_or(0)
+            found
+                .and_then(|of| of.counts.get(&outcome))
+                .copied()
+                .unwrap_or(0)
         };
-        OutcomeRow { name: words::outcome(outcome), class: outcome_class(outcome), counts: words::ORDER.map(of).into() }
+        OutcomeRow {
+            name: words::outcome(outcome),
+            class: outcome_class(outcome),
+            counts: words::ORDER.map(of).into(),
+        }
     };
-    Outcome::ALL.into_iter().map(row).filter(|row| row.counts.iter().any(|count| *count > 0)).collect()
+    Outcome::ALL
+        .into_iter()
+        .map(row)
+        .filter(|row| row.counts.iter().any(|count| *count > 0))
+        .collect()
 }
 
 /// Errors stand out.
 fn outcome_class(outcome: Outcome) -> &'static str {
-    if outcome == Outcome::Error { "failed" } else { "" }
+    if outcome == Outcome::Error {
+        "failed"
+    } else {
+        ""
+    }
 }

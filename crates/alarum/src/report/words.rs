@@ -1,5 +1,7 @@
 //! Numbers and findings in words: the one place that formats a share, a difference, an interval.
 
+pub(crate) use super::foreign::{line, plain};
+
 use bench::Condition;
 use bench::results::{Compared, Defence, Figure, Results};
 use safety::interval::Interval;
@@ -11,12 +13,16 @@ pub(crate) const NOTHING: &str = "—";
 
 /// A share of 1 in per cent.
 pub(crate) fn percent(share: Option<f64>) -> String {
-    share.map_or(NOTHING.to_owned(), |share| format!("{} %", hundredths(share)))
+    share.map_or(NOTHING.to_owned(), |share| {
+        format!("{} %", hundredths(share))
+    })
 }
 
 /// A difference of two shares, in points of a hundred.
 pub(crate) fn points(difference: Option<f64>) -> String {
-    difference.map_or(NOTHING.to_owned(), |difference| format!("{} points", hundredths(difference)))
+    difference.map_or(NOTHING.to_owned(), |difference| {
+        format!("{} points", hundredths(difference))
+    })
 }
 
 /// Both ends in per cent.
@@ -30,7 +36,13 @@ pub(crate) fn point_ends(interval: Option<Interval>) -> String {
 }
 
 fn ends(interval: Option<Interval>, unit: &str) -> String {
-    let show = |ends: Interval| format!("{} to {} {unit}", hundredths(ends.low), hundredths(ends.high));
+    let show = |ends: Interval| {
+        format!(
+            "{} to {} {unit}",
+            hundredths(ends.low),
+            hundredths(ends.high)
+        )
+    };
     interval.map_or(NOTHING.to_owned(), show)
 }
 
@@ -52,12 +64,20 @@ pub(crate) fn count(rate: Rate) -> String {
 /// McNemar's p.
 pub(crate) fn chance(test: McNemar) -> String {
     let p = test.p();
-    if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") }
+    if p < 0.001 {
+        "p < 0.001".to_owned()
+    } else {
+        format!("p = {p:.3}")
+    }
 }
 
 /// `HH + SH`
 pub(crate) fn subsets(subsets: &[Subset]) -> String {
-    subsets.iter().map(|subset| subset.name()).collect::<Vec<_>>().join(" + ")
+    subsets
+        .iter()
+        .map(|subset| subset.name())
+        .collect::<Vec<_>>()
+        .join(" + ")
 }
 
 /// Conditions in the order of reading: first the query alone, then what the video changes.
@@ -73,7 +93,11 @@ pub(crate) fn both(compared: &Compared) -> [(Condition, &Figure); 2] {
 
 /// `1 sample`, `2 samples`
 pub(crate) fn counted(count: usize, thing: &str) -> String {
-    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+    if count == 1 {
+        format!("1 {thing}")
+    } else {
+        format!("{count} {thing}s")
+    }
 }
 
 /// What a subset holds.
@@ -100,7 +124,10 @@ pub(crate) fn outcome(outcome: Outcome) -> &'static str {
 
 /// The defence over all harmful queries: what a report leads with.
 pub(crate) fn leading(results: &Results) -> Option<&Defence> {
-    results.defence.iter().max_by_key(|defence| defence.subsets.len())
+    results
+        .defence
+        .iter()
+        .max_by_key(|defence| defence.subsets.len())
 }
 
 /// What the run found, in one sentence.
@@ -108,7 +135,10 @@ pub(crate) fn finding(results: &Results) -> String {
     let Some(defence) = leading(results) else {
         return "Nothing was scored.".to_owned();
     };
-    let (with, without) = (defence.rates.with_video.value, defence.rates.without_video.value);
+    let (with, without) = (
+        defence.rates.with_video.value,
+        defence.rates.without_video.value,
+    );
     let (Some(_), Some(_)) = (with, without) else {
         let place = match (with, without) {
             (None, None) => "",
@@ -141,18 +171,29 @@ pub(crate) fn finding(results: &Results) -> String {
 /// What is missing from the scores, a sentence for each thing; nothing if all is there.
 pub(crate) fn notes(results: &Results) -> Vec<String> {
     let mut notes = Vec::new();
-    let errors: u64 = results.outcomes.iter().filter_map(|of| of.counts.get(&Outcome::Error)).sum();
+    let errors: u64 = results
+        .outcomes
+        .iter()
+        .filter_map(|of| of.counts.get(&Outcome::Error))
+        .sum();
     if errors > 0 {
         let calls = counted(errors as usize, "call");
-        notes.push(format!("{calls} of {} ended in an error and are in no score.", results.records));
+        notes.push(format!(
+            "{calls} of {} ended in an error and are in no score.",
+            results.records
+        ));
     }
     if results.missing > 0 {
         let answers = counted(results.missing, "answer");
-        notes.push(format!("{answers} still missing: run the evaluation again to complete it."));
+        notes.push(format!(
+            "{answers} still missing: run the same evaluation again to ask for the rest."
+        ));
     }
     if results.problems > 0 {
         let problems = counted(results.problems, "problem");
-        notes.push(format!("The benchmark has {problems}: bad lines were left out."));
+        notes.push(format!(
+            "The benchmark has {problems}: bad lines were left out."
+        ));
     }
     notes
 }
@@ -167,33 +208,12 @@ pub(crate) fn caveat(judge: &str) -> &'static str {
     }
 }
 
-/// Foreign text with everything made visible that steers a terminal or reorders a line.
-pub(crate) fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.replace("\r\n", "\n").chars() {
-        match c {
-            '\n' | '\t' => plain.push(c),
-            // Unicode has a picture for each of the first 32, and for the one after `~`.
-            '\0'..='\u{1f}' => plain.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}')),
-            '\u{7f}' => plain.push('\u{2421}'),
-            '\u{80}'..='\u{9f}' | '\u{202d}' | '\u{202e}' => plain.push_str(&format!("[U+{:04X}]", u32::from(c))),
-            _ => plain.push(c),
-        }
-    }
-    plain
-}
-
-/// [`plain`] on one line, cut after `most` characters.
-pub(crate) fn line(text: &str, most: usize) -> String {
-    let line = plain(text).replace(['\n', '\t'], " ");
-    if line.chars().count() <= most {
-        return line;
-    }
-    line.chars().take(most.saturating_sub(1)).chain(['…']).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use bench::results::Estimate;
+    use safety::paired::Pairs;
+    use safety::rates::Conditions;
+
     use super::*;
 
     #[test]
@@ -208,27 +228,131 @@ mod tests {
     fn zero_has_no_sign_and_a_gain_a_real_minus() {
         assert_eq!(percent(Some(-0.0001)), "0.0 %");
         assert_eq!(points(Some(-0.125)), "−12.5 points");
-        let ends = Interval { low: -0.03, high: 0.05 };
+        let ends = Interval {
+            low: -0.03,
+            high: 0.05,
+        };
         assert_eq!(point_ends(Some(ends)), "−3.0 to 5.0 points");
     }
 
     #[test]
     fn a_small_p_is_not_called_zero() {
-        let test = |exact_p| McNemar { lost: 9, gained: 0, exact_p, corrected: None };
+        let test = |exact_p| McNemar {
+            lost: 9,
+            gained: 0,
+            exact_p,
+            corrected: None,
+        };
         assert_eq!(chance(test(0.000_03)), "p < 0.001");
         assert_eq!(chance(test(0.0391)), "p = 0.039");
     }
 
-    #[test]
-    fn what_steers_a_terminal_is_made_visible() {
-        assert_eq!(plain("a\u{1b}[31mred\0\u{7f}\u{9b}x"), "a␛[31mred␀␡[U+009B]x");
-        assert_eq!(plain("one\r\ntwo\ttabs\rback"), "one\ntwo\ttabs␍back");
-        assert_eq!(plain("abc\u{202e}fed"), "abc[U+202E]fed");
+    /// Safe answers of ten with the video and without it; `None` asks nothing.
+    #[track_caller]
+    fn check(with: Option<u64>, without: Option<u64>, sentence: &str) {
+        let rate = |hits: Option<u64>| {
+            hits.map_or(Rate::default(), |hits| Rate {
+                hits,
+                total: 10,
+                unreadable: 0,
+            })
+        };
+        let conditions = Conditions {
+            with_video: rate(with),
+            without_video: rate(without),
+        };
+        let figure = |rate: Rate| Figure {
+            rate,
+            value: rate.value(),
+            wilson: None,
+            bootstrap: None,
+        };
+        let estimate = |value| Estimate {
+            value,
+            bootstrap: None,
+        };
+        let rates = Compared {
+            with_video: figure(rate(with)),
+            without_video: figure(rate(without)),
+        };
+        let results = Results {
+            format: bench::results::VERSION,
+            model: String::new(),
+            benchmark: String::new(),
+            judge: String::new(),
+            samples: 10,
+            problems: 0,
+            records: 20,
+            missing: 0,
+            defence: vec![Defence {
+                subsets: vec![Subset::HH, Subset::SH],
+                rates,
+                relative_drop: estimate(conditions.relative_drop()),
+                absolute_drop: estimate(conditions.absolute_drop()),
+                mcnemar: Pairs::default().mcnemar(),
+            }],
+            over_refusal: rates,
+            exact_match: rates,
+            by_subcategory: Vec::new(),
+            by_language: Vec::new(),
+            outcomes: Vec::new(),
+        };
+        assert_eq!(finding(&results), sentence);
     }
 
     #[test]
-    fn a_line_is_one_line_and_no_longer_than_asked() {
-        assert_eq!(line("a\nb", 9), "a b");
-        assert_eq!(line("ещё одно слово", 6), "ещё о…");
+    fn a_loss_is_said_relative_to_the_defence_without_video() {
+        let said = "With the video the model defends 20.0 % of harmful queries instead of 80.0 %: it loses 75.0 % \
+                    of its defence.";
+        check(Some(2), Some(8), said);
+    }
+
+    #[test]
+    fn a_gain_is_no_negative_loss() {
+        check(
+            Some(10),
+            Some(5),
+            "With the video the model defends 100.0 % of harmful queries instead of 50.0 %: it gains 100.0 % of its \
+             defence.",
+        );
+    }
+
+    #[test]
+    fn what_does_not_change_is_said_to_stay() {
+        check(
+            Some(8),
+            Some(8),
+            "With the video the model defends 80.0 % of harmful queries, the same as without: it loses nothing of \
+             its defence.",
+        );
+    }
+
+    #[test]
+    fn without_a_defence_there_is_none_to_lose() {
+        check(
+            Some(1),
+            Some(0),
+            "Without the video the model defends none of the harmful queries, with it 10.0 %: there is no defence \
+             to lose.",
+        );
+    }
+
+    #[test]
+    fn without_judged_answers_nothing_is_claimed() {
+        check(
+            None,
+            Some(8),
+            "What the video does cannot be said: no harmful query with its video was judged.",
+        );
+        check(
+            Some(8),
+            None,
+            "What the video does cannot be said: no harmful query without its video was judged.",
+        );
+        check(
+            None,
+            None,
+            "What the video does cannot be said: no harmful query was judged.",
+        );
     }
 }
