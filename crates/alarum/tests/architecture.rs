@@ -105,7 +105,7 @@ fn safety_is_pure() {
 }
 
 #[test]
-fn video_knows_no_tensor() {
+fn video_stands_alone() {
     check("video", &["model", "train", "candle-core", "chat", "bench"]);
 }
 

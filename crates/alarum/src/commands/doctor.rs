@@ -6,6 +6,20 @@ use anyhow::Result;
 
 use crate::progress::{UserError, print_line};
 
+/// Fails at once where `ffmpeg` is missing, instead of once for each video.
+pub(crate) fn require_ffmpeg() -> Result<()> {
+    for finding in [program("ffmpeg"), program("ffprobe")] {
+        if !finding.fine {
+            return Err(UserError(format!(
+                "{} {}: {}",
+                finding.name, finding.found, finding.remedy
+            ))
+            .into());
+        }
+    }
+    Ok(())
+}
+
 /// One line of the examination.
 struct Finding {
     name: &'static str,

@@ -13,7 +13,7 @@ use chat::ChatModel;
 use video::Decoder;
 
 use crate::args::Eval;
-use crate::commands::{chat::generation, report};
+use crate::commands::{chat::generation, doctor, report};
 use crate::local::LocalModel;
 use crate::media;
 use crate::progress::{Bar, UserError, say};
@@ -73,6 +73,7 @@ pub(crate) fn evaluate(
             benchmark.folder.display()
         ));
     }
+    doctor::require_ffmpeg()?;
     let sampling = settings.sampling;
     let run = Run::begin(folder, settings, benchmark)?;
     let frames = Arc::new(Decoded {
