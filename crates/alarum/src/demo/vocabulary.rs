@@ -5,8 +5,17 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::normalizers::unicode::NFC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, Tokenizer, TokenizerImpl};
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{
+    AddedToken, PostProcessorWrapper, SplitDelimiterBehavior, Tokenizer, TokenizerImpl,
+};
+
+/// Qwen2's words. `transformers` splits so whatever `tokenizer.json` says, so nothing else would give
+/// both the same tokens.
+const WORDS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// Qwen2's special tokens and the two alarm tokens.
 const SPECIAL: [&str; 9] = [
@@ -62,20 +71,24 @@ pub(crate) fn train(
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .special_tokens(SPECIAL.map(|token| AddedToken::from(token, true)).to_vec())
         .build();
-    let mut tokenizer = TokenizerImpl::new(BPE::default());
-    tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
-    tokenizer.with_decoder(Some(ByteLevel::default()));
+    let split = Split::new(
+        SplitPattern::Regex(WORDS.to_owned()),
+        SplitDelimiterBehavior::Isolated,
+        false,
+    )
+    .map_err(|error| anyhow!("cannot split words: {error}"))?;
+    let bytes = ByteLevel::new(false, true, false);
+    let mut tokenizer: TokenizerImpl<BPE, NFC, Sequence, PostProcessorWrapper, ByteLevel> =
+        TokenizerImpl::new(BPE::default());
+    tokenizer
+        .with_normalizer(Some(NFC))
+        .map_err(|error| anyhow!("cannot train the tokenizer: {error}"))?
+        .with_pre_tokenizer(Some(Sequence::new(vec![split.into(), bytes.into()])))
+        .with_decoder(Some(ByteLevel::default()));
     let sentences = sentences.chain(std::iter::repeat_n(AROUND.to_owned(), 256));
     tokenizer
         .train(&mut trainer, sentences)
         .map_err(|error| anyhow!("cannot train the tokenizer: {error}"))?;
-    let tokenizer: TokenizerImpl<
-        BPE,
-        tokenizers::NormalizerWrapper,
-        ByteLevel,
-        tokenizers::PostProcessorWrapper,
-        ByteLevel,
-    > = tokenizer;
     Ok(serde_json::from_str(&serde_json::to_string(&tokenizer)?)?)
 }
 
