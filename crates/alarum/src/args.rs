@@ -105,6 +105,13 @@ pub(crate) struct Shown {
     /// A still image; may be given more than once
     #[arg(long, value_name = "FILE")]
     pub image: Vec<PathBuf>,
+    #[command(flatten)]
+    pub frames: Frames,
+}
+
+/// Which frames of a video are shown.
+#[derive(Debug, Args)]
+pub(crate) struct Frames {
     /// Frames a second, of the sampling or of a folder of images; the default is the checkpoint's
     #[arg(long)]
     pub fps: Option<f64>,
@@ -136,15 +143,8 @@ pub(crate) struct Eval {
     /// Run folder; an unfinished run there is resumed
     #[arg(long, value_name = "RUN")]
     pub out: PathBuf,
-    /// Frames a second; the default is the checkpoint's
-    #[arg(long)]
-    pub fps: Option<f64>,
-    /// At most so many frames a video; the default is the checkpoint's
-    #[arg(long, value_name = "N")]
-    pub max_frames: Option<usize>,
-    /// How frames are chosen
-    #[arg(long, value_enum, default_value_t = Rule::Fps)]
-    pub sampling: Rule,
+    #[command(flatten)]
+    pub frames: Frames,
     /// Ask everything so many times; useful with a temperature
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub epochs: u32,

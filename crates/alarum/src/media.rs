@@ -6,16 +6,11 @@ use anyhow::{Context, Result, bail};
 use chat::Media;
 use video::{Clip, Decoder, FrameSize, Sampling};
 
-use crate::args::{Rule, Shown};
+use crate::args::{Frames, Rule, Shown};
 use crate::progress::UserError;
 
 /// The sampling that the flags ask for; what they leave open is the model's `default`.
-pub(crate) fn sampling(
-    rule: Rule,
-    fps: Option<f64>,
-    max_frames: Option<usize>,
-    default: Sampling,
-) -> Result<Sampling> {
+pub(crate) fn sampling(flags: &Frames, default: Sampling) -> Result<Sampling> {
     let (default_fps, default_max) = match default {
         Sampling::Fps { fps, max_frames }
         | Sampling::Transformers {
@@ -24,9 +19,9 @@ pub(crate) fn sampling(
         Sampling::Uniform { frames } => (1.0, frames),
         Sampling::All => (1.0, 180),
     };
-    let fps = fps.unwrap_or(default_fps);
-    let max_frames = max_frames.unwrap_or(default_max);
-    let sampling = match rule {
+    let fps = flags.fps.unwrap_or(default_fps);
+    let max_frames = flags.max_frames.unwrap_or(default_max);
+    let sampling = match flags.sampling {
         Rule::Fps => Sampling::Fps { fps, max_frames },
         Rule::Transformers => Sampling::Transformers {
             fps,
@@ -48,7 +43,7 @@ pub(crate) fn read(shown: &Shown, default: Sampling) -> Result<Vec<Media>> {
         media.push(Media::Image(Arc::new(decoder.image(path)?)));
     }
     if let Some(path) = &shown.video {
-        let sampling = sampling(shown.sampling, shown.fps, shown.max_frames, default)?;
+        let sampling = sampling(&shown.frames, default)?;
         let clip = if path.is_dir() {
             let fps = match sampling {
                 Sampling::Fps { fps, .. } | Sampling::Transformers { fps, .. } => fps,

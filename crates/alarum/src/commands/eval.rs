@@ -25,12 +25,7 @@ pub(crate) fn run(arguments: &Eval) -> Result<()> {
     let settings = Settings {
         system: arguments.system.clone(),
         epochs: arguments.epochs.max(1),
-        sampling: media::sampling(
-            arguments.sampling,
-            arguments.fps,
-            arguments.max_frames,
-            model.own_sampling(),
-        )?,
+        sampling: media::sampling(&arguments.frames, model.own_sampling())?,
         generation: generation(&arguments.decoding),
         model_sha256: Some(fingerprint(&arguments.model.model)?),
         ..settings(&model, &benchmark)
