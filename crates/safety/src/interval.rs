@@ -93,17 +93,45 @@ impl Bootstrap {
     where
         S: Default + for<'a> AddAssign<&'a S>,
     {
-        if clusters.len() < 2 {
-            return None;
-        }
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        let mut values = Vec::with_capacity(self.draws as usize);
-        for _ in 0..self.draws {
+        self.percentiles(clusters.len(), || {
             let mut sum = S::default();
             for _ in 0..clusters.len() {
                 sum += &clusters[rng.random_range(0..clusters.len())];
             }
-            values.extend(statistic(&sum).filter(|value| value.is_finite()));
+            statistic(&sum)
+        })
+    }
+
+    /// The interval of a `statistic` that is no function of a sum: it is told how often each of
+    /// `clusters` clusters was drawn. Draws the same clusters as [`Bootstrap::interval`].
+    pub fn interval_of_draws(
+        self,
+        clusters: usize,
+        statistic: impl Fn(&[u32]) -> Option<f64>,
+    ) -> Option<Bootstrapped> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let mut drawn = vec![0; clusters];
+        self.percentiles(clusters, || {
+            drawn.fill(0);
+            for _ in 0..clusters {
+                drawn[rng.random_range(0..clusters)] += 1;
+            }
+            statistic(&drawn)
+        })
+    }
+
+    fn percentiles(
+        self,
+        clusters: usize,
+        mut draw: impl FnMut() -> Option<f64>,
+    ) -> Option<Bootstrapped> {
+        if clusters < 2 {
+            return None;
+        }
+        let mut values = Vec::with_capacity(self.draws as usize);
+        for _ in 0..self.draws {
+            values.extend(draw().filter(|value| value.is_finite()));
         }
         values.sort_unstable_by(f64::total_cmp);
         let tail = (1.0 - self.level) / 2.0;
@@ -112,7 +140,7 @@ impl Bootstrap {
                 low: percentile(&values, tail)?,
                 high: percentile(&values, 1.0 - tail)?,
             },
-            clusters: clusters.len(),
+            clusters,
             undefined: self.draws - values.len() as u32,
         })
     }

@@ -1,11 +1,12 @@
 //! The words of the field, in reading order: what can be harmful ([`taxonomy`]), what is asked
 //! ([`sample`]), what came back ([`outcome`], [`completion`], [`refusal`], [`relevance`]), what it
-//! means ([`verdict`]) and what all of it adds up to ([`rates`], [`interval`], [`paired`]).
+//! means ([`verdict`]) and what all of it adds up to ([`rates`], [`interval`], [`paired`], [`auroc`]).
 //!
 //! Pure: no files, no network, no tensors.
 
 #![warn(missing_docs)]
 
+pub mod auroc;
 pub mod completion;
 pub mod error;
 pub mod interval;

@@ -1,7 +1,9 @@
-//! Figures of `statsmodels` (`fixtures/safety_stats.py`), reproduced.
+//! Figures of `statsmodels` (`fixtures/safety_stats.py`) and `scikit-learn` (`fixtures/safety_auroc.py`),
+//! reproduced.
 
 use safety::{
-    Rate,
+    Rate, SafetyLabel,
+    auroc::{Scored, auroc},
     interval::wilson,
     paired::{ChiSquare, Pairs},
 };
@@ -72,5 +74,25 @@ fn mcnemar_tests_agree() {
             close(&name, ours.statistic, theirs.statistic);
             close(&name, ours.p, theirs.p);
         }
+    }
+}
+
+#[derive(Deserialize)]
+struct Auroc {
+    scores: Vec<f64>,
+    labels: Vec<SafetyLabel>,
+    auroc: f64,
+}
+
+#[test]
+fn areas_under_the_roc_curve_agree() {
+    let cases: Vec<Auroc> = serde_json::from_str(include_str!("goldens/auroc.json")).unwrap();
+    assert_eq!(cases.len(), 12);
+    for case in cases {
+        let items = case.scores.iter().zip(&case.labels);
+        let items: Vec<Scored> = items
+            .map(|(&score, &label)| Scored { score, label })
+            .collect();
+        close(&format!("{items:?}"), auroc(&items).unwrap(), case.auroc);
     }
 }
