@@ -1,5 +1,5 @@
 //! The words of the field, in reading order: what can be harmful ([`taxonomy`]), what is asked
-//! ([`sample`]), what came back ([`outcome`], [`completion`], [`refusal`], [`relevance`]), what it
+//! ([`sample`]), what came back ([`outcome`], [`completion`], [`refusal`], [`relevance`], [`rouge`]), what it
 //! means ([`verdict`]) and what all of it adds up to ([`rates`], [`interval`], [`paired`], [`auroc`]).
 //!
 //! Pure: no files, no network, no tensors.
@@ -17,6 +17,7 @@ pub mod paired;
 pub mod rates;
 pub mod refusal;
 pub mod relevance;
+pub mod rouge;
 pub mod sample;
 pub mod taxonomy;
 pub mod verdict;
