@@ -76,29 +76,22 @@ impl Decoder {
             weight: weights.get(&name),
             eps: config.rms_norm_eps,
         };
-        let plain = |name: String| Linear {
-            weight: weights.get(&name),
-            bias: None,
-        };
-        let biased = |name: String| Linear {
-            weight: weights.get(&format!("{name}.weight")),
-            bias: Some(weights.get(&format!("{name}.bias"))),
-        };
+        let linear = |name: String| weights.linear(&name);
         let blocks = (0..config.num_hidden_layers)
             .map(|layer| {
                 let block = format!("{root}.layers.{layer}");
                 Block {
                     input_layernorm: norm(format!("{block}.input_layernorm.weight")),
-                    q_proj: biased(format!("{block}.self_attn.q_proj")),
-                    k_proj: biased(format!("{block}.self_attn.k_proj")),
-                    v_proj: biased(format!("{block}.self_attn.v_proj")),
-                    o_proj: plain(format!("{block}.self_attn.o_proj.weight")),
+                    q_proj: linear(format!("{block}.self_attn.q_proj")),
+                    k_proj: linear(format!("{block}.self_attn.k_proj")),
+                    v_proj: linear(format!("{block}.self_attn.v_proj")),
+                    o_proj: linear(format!("{block}.self_attn.o_proj")),
                     post_attention_layernorm: norm(format!(
                         "{block}.post_attention_layernorm.weight"
                     )),
-                    gate_proj: plain(format!("{block}.mlp.gate_proj.weight")),
-                    up_proj: plain(format!("{block}.mlp.up_proj.weight")),
-                    down_proj: plain(format!("{block}.mlp.down_proj.weight")),
+                    gate_proj: linear(format!("{block}.mlp.gate_proj")),
+                    up_proj: linear(format!("{block}.mlp.up_proj")),
+                    down_proj: linear(format!("{block}.mlp.down_proj")),
                 }
             })
             .collect();
@@ -107,6 +100,21 @@ impl Decoder {
             norm: norm(format!("{root}.norm.weight")),
             config: config.clone(),
         }
+    }
+
+    /// All its linear layers.
+    pub(crate) fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear> {
+        self.blocks.iter_mut().flat_map(|block| {
+            [
+                &mut block.q_proj,
+                &mut block.k_proj,
+                &mut block.v_proj,
+                &mut block.o_proj,
+                &mut block.gate_proj,
+                &mut block.up_proj,
+                &mut block.down_proj,
+            ]
+        })
     }
 
     /// Hidden states `[B, S, E]` after the final norm, from embeddings `[B, S, E]`; with a cache they

@@ -3,7 +3,7 @@
 //! In reading order: what a checkpoint says of itself ([`config`], [`names`], [`weights`]), how
 //! frames become patches and a conversation becomes tokens ([`processor`], [`template`],
 //! [`tokenizer`], [`sequence`]), the network (vision, projector, decoder, [`alarm`], joined in
-//! [`network`]), and text out of it ([`sampling`], [`generate`]).
+//! [`network`]; [`lora`] puts adapters on it), and text out of it ([`sampling`], [`generate`]).
 
 #![warn(missing_docs)]
 
@@ -12,6 +12,7 @@ pub mod config;
 pub mod decoder;
 pub mod error;
 pub mod generate;
+pub mod lora;
 pub mod message;
 pub mod names;
 pub mod network;
@@ -28,6 +29,7 @@ pub mod weights;
 pub use alarm::Alarm;
 pub use config::Config;
 pub use error::{Error, Result};
+pub use lora::LoraConfig;
 pub use message::{Message, Part, Role};
 pub use network::VideoLlama3;
 pub use processor::{Media, MediaKind, Prepared, Processor, VisionInput};

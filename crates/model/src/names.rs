@@ -87,6 +87,24 @@ fn decoder(config: &Config, list: &mut Vec<(String, Vec<usize>)>) {
     }
 }
 
+/// Whether the whole of `name` fits `pattern`, in which each `*` stands for any run of characters.
+pub fn fits(pattern: &str, name: &str) -> bool {
+    let Some((first, mut pattern)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
+    let Some(mut rest) = name.strip_prefix(first) else {
+        return false;
+    };
+    while let Some((piece, after)) = pattern.split_once('*') {
+        let Some(at) = rest.find(piece) else {
+            return false;
+        };
+        rest = &rest[at + piece.len()..];
+        pattern = after;
+    }
+    rest.ends_with(pattern)
+}
+
 /// What a weight is called in a checkpoint of `layout`, the usual name first.
 pub fn in_layout(name: &str, layout: Layout) -> Vec<String> {
     match layout {
@@ -117,6 +135,32 @@ fn original(name: &str) -> (String, Option<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[track_caller]
+    fn check_fit(pattern: &str, name: &str, want: bool) {
+        assert_eq!(fits(pattern, name), want, "{pattern} on {name}");
+    }
+
+    #[test]
+    fn a_pattern_without_a_star_is_the_whole_name() {
+        check_fit("lm_head", "lm_head", true);
+        check_fit("lm_head", "lm_head.weight", false);
+    }
+
+    #[test]
+    fn stars_stand_for_any_run_of_characters() {
+        check_fit("model.vision_model.*", "model.vision_model.a.b", true);
+        check_fit("*.layers.*.mlp.*", "m.layers.3.mlp.up_proj", true);
+        check_fit("*.layers.*.mlp.*", "m.layers.3.self_attn.q_proj", false);
+        check_fit("*", "", true);
+    }
+
+    #[test]
+    fn pieces_of_a_pattern_never_overlap() {
+        check_fit("ab*ba", "aba", false);
+        check_fit("ab*ba", "abba", true);
+        check_fit("*ab*b", "ab", false);
+    }
 
     #[track_caller]
     fn check(port: &str, want: &str) {

@@ -10,6 +10,7 @@ use crate::alarm::Alarm;
 use crate::config::Config;
 use crate::decoder::{Cache, Decoder, LeftPadding};
 use crate::error::{Error, Result};
+use crate::lora::Adapter;
 use crate::ops::Linear;
 use crate::processor::VisionInput;
 use crate::projector::Projector;
@@ -57,10 +58,7 @@ impl VideoLlama3 {
             projector: Projector::new(weights),
             decoder: Decoder::new(&config.text, weights),
             embed_tokens,
-            lm_head: Linear {
-                weight: lm_head,
-                bias: None,
-            },
+            lm_head: Linear::new(lm_head, None),
             alarm,
             config,
         })
@@ -74,6 +72,38 @@ impl VideoLlama3 {
     /// Its alarm tokens and heads, where it has them.
     pub fn alarm(&self) -> Option<&Alarm> {
         self.alarm.as_ref()
+    }
+
+    /// The same network, sharing its weights, in which adapters drop some of their input. What is
+    /// dropped depends on `seed` and the layer alone: a network for one micro-batch. A network that
+    /// this was not called on never drops.
+    pub fn with_dropout(&self, seed: u64) -> Self {
+        let mut network = self.clone();
+        for adapter in network.adapters_mut() {
+            adapter.drop_by(seed);
+        }
+        network
+    }
+
+    /// The network that its adapters were put on, sharing its weights.
+    pub fn without_lora(&self) -> Self {
+        let mut network = self.clone();
+        for linear in network.linears_mut() {
+            linear.adapter = None;
+        }
+        network
+    }
+
+    fn adapters_mut(&mut self) -> impl Iterator<Item = &mut Adapter> {
+        self.linears_mut()
+            .filter_map(|linear| linear.adapter.as_mut())
+    }
+
+    fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear> {
+        self.vision_model
+            .linears_mut()
+            .chain(self.projector.linears_mut())
+            .chain(self.decoder.linears_mut())
     }
 
     /// Where its weights are.

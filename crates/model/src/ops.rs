@@ -7,21 +7,39 @@
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::ops as fast;
 
-/// `x Wᵀ + b`. `x` `[.., I]`, `weight` `[O, I]`, `bias` `[O]`; gives `[.., O]`.
+use crate::lora::Adapter;
+
+/// `x Wᵀ + b`, and what its adapter adds. `x` `[.., I]`, `weight` `[O, I]`, `bias` `[O]`; gives
+/// `[.., O]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Linear {
     pub weight: Tensor,
     pub bias: Option<Tensor>,
+    pub adapter: Option<Adapter>,
 }
 
 impl Linear {
+    /// Without an adapter.
+    pub(crate) fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
+        Self {
+            weight,
+            bias,
+            adapter: None,
+        }
+    }
+
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mut dims = x.dims().to_vec();
         let input = dims.pop().expect("a linear layer's input has a width");
         let rows: usize = dims.iter().product();
-        let out = x.reshape((rows, input))?.matmul(&self.weight.t()?)?;
+        let x = x.reshape((rows, input))?;
+        let out = x.matmul(&self.weight.t()?)?;
         let out = match &self.bias {
             Some(bias) => out.broadcast_add(bias)?,
+            None => out,
+        };
+        let out = match &self.adapter {
+            Some(adapter) => (out + adapter.forward(&x)?)?,
             None => out,
         };
         dims.push(self.weight.dim(0)?);

@@ -15,14 +15,16 @@ pub(crate) struct Projector {
 
 impl Projector {
     pub(crate) fn new(weights: &Weights) -> Self {
-        let linear = |index: usize| Linear {
-            weight: weights.get(&format!("model.projector.readout.{index}.weight")),
-            bias: Some(weights.get(&format!("model.projector.readout.{index}.bias"))),
-        };
+        let linear = |index: usize| weights.linear(&format!("model.projector.readout.{index}"));
         Self {
             first: linear(0),
             second: linear(2),
         }
+    }
+
+    /// All its linear layers.
+    pub(crate) fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear> {
+        [&mut self.first, &mut self.second].into_iter()
     }
 
     /// `[N, D]` to `[N, E]`.

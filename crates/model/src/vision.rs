@@ -42,10 +42,7 @@ const ATTENTION_BYTES: usize = 256 << 20;
 impl VisionModel {
     pub(crate) fn new(config: &VisionConfig, weights: &Weights) -> Result<Self> {
         let root = "model.vision_model";
-        let linear = |name: &str| Linear {
-            weight: weights.get(&format!("{name}.weight")),
-            bias: Some(weights.get(&format!("{name}.bias"))),
-        };
+        let linear = |name: &str| weights.linear(name);
         let norm = |name: &str| LayerNorm {
             weight: weights.get(&format!("{name}.weight")),
             bias: weights.get(&format!("{name}.bias")),
@@ -53,10 +50,7 @@ impl VisionModel {
         };
         let patch = linear(&format!("{root}.embeddings.patch_embedding"));
         // A convolution whose stride is its kernel is a linear layer over each patch.
-        let patch_embedding = Linear {
-            weight: patch.weight.flatten_from(1)?,
-            bias: patch.bias,
-        };
+        let patch_embedding = Linear::new(patch.weight.flatten_from(1)?, patch.bias);
         let blocks = (0..config.num_hidden_layers)
             .map(|layer| {
                 let block = format!("{root}.encoder.layers.{layer}");
@@ -77,6 +71,20 @@ impl VisionModel {
             blocks,
             post_layernorm: norm(&format!("{root}.post_layernorm")),
             config: config.clone(),
+        })
+    }
+
+    /// The linear layers of its blocks.
+    pub(crate) fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear> {
+        self.blocks.iter_mut().flat_map(|block| {
+            [
+                &mut block.q_proj,
+                &mut block.k_proj,
+                &mut block.v_proj,
+                &mut block.out_proj,
+                &mut block.fc1,
+                &mut block.fc2,
+            ]
         })
     }
 

@@ -11,12 +11,16 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::lora::{LoraConfig, is_adapter};
 use crate::names;
+use crate::ops::Linear;
 
 /// All weights of a model, by the port's names ([`names::weights`]).
 #[derive(Clone, Debug)]
 pub struct Weights {
-    tensors: BTreeMap<String, Tensor>,
+    pub(crate) tensors: BTreeMap<String, Tensor>,
+    /// What the adapters among them are; see [`crate::lora`].
+    pub(crate) lora: Option<LoraConfig>,
 }
 
 impl Weights {
@@ -58,7 +62,7 @@ impl Weights {
             }
             tensors.insert(name, map.load(there, device)?.to_dtype(dtype)?);
         }
-        Ok(Self { tensors })
+        Ok(Self::base(tensors))
     }
 
     /// Fresh f32 weights from a seed: normal with standard deviation `std`, norms 1, biases 0.
@@ -81,7 +85,34 @@ impl Weights {
             };
             tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu)?);
         }
-        Ok(Self { tensors })
+        Ok(Self::base(tensors))
+    }
+
+    /// Without adapters.
+    pub(crate) fn base(tensors: BTreeMap<String, Tensor>) -> Self {
+        Self {
+            tensors,
+            lora: None,
+        }
+    }
+
+    /// The embedding table `[V, E]`.
+    pub fn embed_tokens(&self) -> &Tensor {
+        self.tensors
+            .get("model.language_model.embed_tokens.weight")
+            .expect("every model has an embedding table")
+    }
+
+    /// The linear layer of that module, with its adapter where it has one.
+    ///
+    /// # Panics
+    /// If no such module exists, as [`Weights::get`].
+    pub(crate) fn linear(&self, module: &str) -> Linear {
+        Linear {
+            weight: self.get(&format!("{module}.weight")),
+            bias: self.tensors.get(&format!("{module}.bias")).cloned(),
+            adapter: self.adapter(module),
+        }
     }
 
     /// The weight of that name.
@@ -115,7 +146,8 @@ impl Weights {
                 tensors.insert(name, tensor);
             }
         }
-        Ok((Self { tensors }, variables))
+        let lora = self.lora;
+        Ok((Self { tensors, lora }, variables))
     }
 
     /// Every weight with its name, in the order of names.
@@ -131,37 +163,46 @@ impl Weights {
     }
 
     /// Writes `model.safetensors` into `folder` under the names of the configuration's layout,
-    /// aside first and then renamed.
+    /// aside first and then renamed. Adapters are not in it: [`Weights::save_lora`] writes them,
+    /// [`Weights::merged`] makes them part of the rest.
     ///
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, folder: &Path, config: &Config) -> Result<()> {
         let mut out: BTreeMap<String, &Tensor> = BTreeMap::new();
-        for (name, tensor) in &self.tensors {
+        let base = self.tensors.iter().filter(|(name, _)| !is_adapter(name));
+        for (name, tensor) in base {
             let there = names::in_layout(name, config.layout).swap_remove(0);
             out.insert(there, tensor);
         }
-        let metadata = std::collections::HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let path = folder.join("model.safetensors");
-        let aside = folder.join("model.safetensors.tmp");
-        safetensors::serialize_to_file(out, Some(metadata), &aside).map_err(|error| {
-            Error::Checkpoint {
-                path: aside.clone(),
-                reason: error.to_string(),
-            }
-        })?;
-        std::fs::rename(&aside, &path).map_err(|source| Error::File { path, source })
+        write(out, &folder.join("model.safetensors"))
     }
 }
 
+/// Writes a safetensors file that `transformers` reads, aside first and then renamed.
+pub(crate) fn write(tensors: BTreeMap<String, &Tensor>, path: &Path) -> Result<()> {
+    let metadata = std::collections::HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let aside = path.with_extension("safetensors.tmp");
+    safetensors::serialize_to_file(tensors, Some(metadata), &aside).map_err(|error| {
+        Error::Checkpoint {
+            path: aside.clone(),
+            reason: error.to_string(),
+        }
+    })?;
+    std::fs::rename(&aside, path).map_err(|source| Error::File {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 /// A draw from the standard normal distribution (Box and Muller 1958).
-fn standard_normal(rng: &mut ChaCha8Rng) -> f64 {
+pub(crate) fn standard_normal(rng: &mut ChaCha8Rng) -> f64 {
     let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
     radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
 }
 
 /// The safetensors files of a checkpoint folder.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let single = folder.join("model.safetensors");
     if single.is_file() {
         return Ok(vec![single]);
