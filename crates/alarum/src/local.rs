@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use candle_core::{DType, Device};
-use chat::{ChatError, ChatModel, ChatRequest, Finish, Media, Progress, Reply};
+use candle_core::{DType, Device, Tensor};
+use chat::{AlarmScores, ChatError, ChatModel, ChatRequest, Finish, Media, Progress, Reply};
 use futures::future::BoxFuture;
 use model::generate::{Flow, Generation, Stop};
 use model::message::{Message, Role};
@@ -154,13 +154,37 @@ impl Inner {
             .map_err(|error| refuse(format!("{:#}", anyhow::Error::new(error))))
     }
 
-    fn embed(&self, prepared: &Prepared) -> model::Result<candle_core::Tensor> {
+    fn embed(&self, prepared: &Prepared) -> model::Result<Tensor> {
         let features = prepared
             .vision
             .iter()
             .map(|input| self.network.features(input))
             .collect::<model::Result<Vec<_>>>()?;
         self.network.embed(&prepared.sequence, &features)
+    }
+
+    /// What the alarm heads say of a prompt `[S, E]`; nothing in a model without them. Reads the prompt up
+    /// to its alarm tokens once more than the answer needs.
+    fn alarm(&self, prepared: &Prepared, prompt: &Tensor) -> model::Result<Option<AlarmScores>> {
+        let (Some(alarm), Some(at)) = (self.network.alarm(), prepared.sequence.alarm) else {
+            return Ok(None);
+        };
+        let read = prompt.narrow(0, 0, at.visual.max(at.textual) + 1)?;
+        let hidden = self.network.hidden(&read.unsqueeze(0)?, None, None)?; // [1, S, E]
+        let Some(scores) = alarm.scores(&hidden, at.visual, at.textual)? else {
+            return Ok(None);
+        };
+        if !(scores.visual.is_finite() && scores.textual.is_finite()) {
+            return Err(model::Error::Input(
+                "the alarm heads give no number: alarm.safetensors or the weights are damaged"
+                    .to_owned(),
+            ));
+        }
+        Ok(Some(AlarmScores {
+            // Without a video its token stands in the text: what its head says there is of nothing.
+            visual: (!prepared.vision.is_empty()).then_some(scores.visual),
+            textual: scores.textual,
+        }))
     }
 
     fn answer(
@@ -185,6 +209,7 @@ impl Inner {
             stop_tokens: tokenizer.stop_tokens().to_vec(),
         };
         let embedding = self.embed(&prepared).map_err(failed)?;
+        let alarm = self.alarm(&prepared, &embedding).map_err(failed)?;
         let mut stream = tokenizer.stream();
         let mut text = String::new();
         let mut trouble = None;
@@ -221,6 +246,7 @@ impl Inner {
             },
             prompt_tokens: prepared.sequence.input_ids.len(),
             completion_tokens: row.tokens.len(),
+            alarm,
         })
     }
 }
@@ -265,5 +291,80 @@ fn device(place: Place) -> Result<Device> {
             .context("no CUDA device: build with --features cuda on a machine that has one"),
         Place::Metal => Device::new_metal(0)
             .context("no Metal device: build with --features metal on a machine that has one"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use video::{Clip, Frame, Seconds};
+
+    use super::*;
+
+    /// A small checkpoint with the alarm parts of the reference beside it, or without them.
+    fn checkpoint(folder: &Path, has_alarm: bool) -> LocalModel {
+        let goldens = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../model/tests/goldens");
+        let source = goldens.join("sharded/checkpoint");
+        for entry in std::fs::read_dir(source).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
+        }
+        if has_alarm {
+            let parts = goldens.join("alarm/alarm.safetensors");
+            std::fs::copy(parts, folder.join("alarm.safetensors")).unwrap();
+        }
+        LocalModel::load(folder, DType::F32, &Device::Cpu).unwrap()
+    }
+
+    fn answer(model: &LocalModel, media: Vec<Media>) -> Reply {
+        let request = ChatRequest {
+            id: "a".to_owned(),
+            system: None,
+            media,
+            text: "What is this?".to_owned(),
+            generation: chat::Generation {
+                max_tokens: 3,
+                ..chat::Generation::default()
+            },
+        };
+        model.answer(&request, &mut |_| ()).unwrap()
+    }
+
+    fn video() -> Vec<Media> {
+        let frame = |index: u8| Frame {
+            width: 56,
+            height: 56,
+            rgb: (0..56 * 56 * 3u32)
+                .map(|i| (i % 251) as u8 ^ index)
+                .collect(),
+            seconds: Seconds(f64::from(index)),
+        };
+        let clip = Clip {
+            frames: vec![frame(0), frame(9)],
+            source_sha256: String::new(),
+        };
+        vec![Media::Video(Arc::new(clip))]
+    }
+
+    #[test]
+    fn a_model_with_alarm_heads_scores_what_it_is_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = checkpoint(folder.path(), true);
+        let [alone, shown] =
+            [Vec::new(), video()].map(|media| answer(&model, media).alarm.unwrap());
+        assert_eq!(alone.visual, None);
+        let visual = shown.visual.unwrap();
+        assert!((0.0..=1.0).contains(&visual), "{visual}");
+        assert_ne!(alone.textual, shown.textual);
+    }
+
+    #[test]
+    fn a_model_without_alarm_heads_has_no_scores() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(
+            answer(&checkpoint(folder.path(), false), video()).alarm,
+            None
+        );
     }
 }

@@ -68,6 +68,7 @@ pub(crate) async fn ask(
             answer: Some(reply.text),
             prompt_tokens: reply.prompt_tokens,
             completion_tokens: reply.completion_tokens,
+            alarm: reply.alarm,
             ..asked
         },
     }
@@ -90,6 +91,7 @@ fn blank(question: Question<'_>, seed: u64) -> Record {
         error: None,
         prompt_tokens: 0,
         completion_tokens: 0,
+        alarm: None,
         frames: Vec::new(),
         seed,
         request_sha256: None,

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use chat::Finish;
+use chat::{AlarmScores, Finish};
 use safety::{Language, Outcome, Subset};
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,9 @@ pub struct Record {
     pub prompt_tokens: usize,
     /// Tokens written.
     pub completion_tokens: usize,
+    /// What the model's alarm heads said of the question, where it has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<AlarmScores>,
     /// What was shown; empty without video.
     pub frames: Vec<FrameMark>,
     /// Of the sampling of this answer.
@@ -268,6 +271,7 @@ pub(crate) mod tests {
             error: None,
             prompt_tokens: 3,
             completion_tokens: 4,
+            alarm: None,
             frames: vec![FrameMark {
                 seconds: 0.5,
                 sha256: "00".repeat(32),
@@ -312,6 +316,28 @@ pub(crate) mod tests {
         assert!(error.contains("the record of long has"), "{error}");
         journal.append(&record("next")).unwrap();
         assert_eq!(Journal::read(&path).unwrap(), [record("next")]);
+    }
+
+    #[test]
+    fn a_record_without_alarm_scores_is_read_and_written_as_it_was() {
+        let line = serde_json::to_string(&record("a")).unwrap();
+        assert!(!line.contains("alarm"), "{line}");
+        assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record("a"));
+    }
+
+    #[test]
+    fn alarm_scores_are_written_so() {
+        let alarm = AlarmScores {
+            visual: None,
+            textual: 0.1,
+        };
+        let scored = Record {
+            alarm: Some(alarm),
+            ..record("a")
+        };
+        let line = serde_json::to_string(&scored).unwrap();
+        assert!(line.contains(r#","alarm":{"textual":0.1},"#), "{line}");
+        assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), scored);
     }
 
     #[test]

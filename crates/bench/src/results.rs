@@ -45,6 +45,37 @@ pub struct Results {
     pub by_language: Vec<(Language, Compared)>,
     /// How calls ended, by condition.
     pub outcomes: Vec<Outcomes>,
+    /// How well the model's alarm heads tell harmful from safe; nothing if no answer has their scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<Alarm>,
+}
+
+/// The alarm heads against the labels of the samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alarm {
+    /// Harmful videos from safe ones, over the samples that have a video.
+    pub visual: Detection,
+    /// Harmful queries from safe ones, with their videos.
+    pub textual_with_video: Detection,
+    /// The same queries alone.
+    pub textual_without_video: Detection,
+}
+
+/// How well a score tells harmful from safe. A sample counts once, with the mean of its epochs' scores.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Detection {
+    /// Area under the ROC curve; nothing unless samples of both labels have scores.
+    pub auroc: Estimate,
+    /// Samples that are harmful and have a score.
+    pub harmful: u64,
+    /// Samples that are safe and have a score.
+    pub safe: u64,
+    /// Samples with a score that nobody labelled.
+    pub unlabelled: u64,
+    /// Samples without a score: not asked yet, a call that failed.
+    pub unscored: u64,
 }
 
 /// A share with its intervals.

@@ -11,5 +11,5 @@ pub mod request;
 pub mod scripted;
 
 pub use model::{ChatModel, Progress};
-pub use reply::{ChatError, Finish, Reply};
+pub use reply::{AlarmScores, ChatError, Finish, Reply};
 pub use request::{ChatRequest, Generation, Media};

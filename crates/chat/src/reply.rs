@@ -14,6 +14,18 @@ pub enum Finish {
     ContentFilter,
 }
 
+/// How likely the model itself finds what it was shown harmful, in 0..1, as its alarm heads read it in the
+/// prompt before a word of the answer was written.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlarmScores {
+    /// Of the video; nothing where none was shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visual: Option<f32>,
+    /// Of the text.
+    pub textual: f32,
+}
+
 /// One answer. Its text is what the model wrote: reasoning and tags are still in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
@@ -25,6 +37,9 @@ pub struct Reply {
     pub prompt_tokens: usize,
     /// Tokens written.
     pub completion_tokens: usize,
+    /// Of a model with alarm heads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<AlarmScores>,
 }
 
 /// A chat that yielded no reply. Never a refusal: nothing can be said about the model's safety from it.

@@ -90,6 +90,7 @@ pub fn says(text: &str) -> Reply {
         finish: Finish::Stop,
         prompt_tokens: 0,
         completion_tokens: text.split_whitespace().count(),
+        alarm: None,
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::pictures::{Picture, Pictures};
 use super::samples::{Asked, Card, cards};
-use super::scores::{self, Chart, Group, Headline, HeatRow, OutcomeRow};
+use super::scores::{self, Chart, Group, HeadRow, Headline, HeatRow, OutcomeRow};
 use super::words;
 
 const TEMPLATE: &str = include_str!("template.html");
@@ -38,6 +38,7 @@ struct Page {
     languages: Vec<Group>,
     heat: Vec<HeatRow>,
     outcomes: Vec<OutcomeRow>,
+    heads: Vec<HeadRow>,
     settings: Vec<(String, String)>,
     problems: Vec<Fault>,
     /// Id and name of each category that has samples.
@@ -116,6 +117,7 @@ fn page(run: &Run) -> anyhow::Result<Page> {
         languages: scores::languages(&results),
         heat: scores::heat(&results, &taxonomy),
         outcomes: scores::outcomes(&results),
+        heads: scores::heads(&results),
         settings: settings(run)?,
         problems: problems.iter().map(fault).collect(),
         category_options: taxonomy
@@ -337,6 +339,16 @@ mod tests {
         let page = page_of_the_world();
         // HH-2 was cut off by the limit and read all the same; SH-1 declined with its video too.
         assert_eq!(page.matches("data-change=\"lost\"").count(), 4);
+    }
+
+    #[test]
+    fn alarm_heads_are_shown_where_the_model_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let page = render(&world::run_with_heads(folder.path())).unwrap();
+        assert!(page.contains("<h2>Alarm heads</h2>"));
+        assert!(page.contains("P(harmful): video 0.875, text 0.875"));
+        assert!(page.contains("P(harmful): text 0.125"));
+        assert!(!page_of_the_world().contains("Alarm heads"));
     }
 
     #[test]

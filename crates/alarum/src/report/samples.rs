@@ -77,6 +77,8 @@ pub(crate) struct Answer {
     text: Option<Text>,
     error: Option<String>,
     why: String,
+    /// What the alarm heads said of the question.
+    alarm: Option<String>,
     tokens: String,
 }
 
@@ -247,6 +249,7 @@ fn answer(
             text: None,
             error: None,
             why: why.to_owned(),
+            alarm: None,
             tokens: String::new(),
         };
     };
@@ -274,6 +277,7 @@ fn answer(
             why
         },
         error,
+        alarm: words::alarm(record.alarm),
         tokens: if record.outcome == Outcome::Error {
             String::new()
         } else {

@@ -1,6 +1,6 @@
 //! The scores of a run as the page shows them: every number already in words.
 
-use bench::results::{Compared, Defence, Figure};
+use bench::results::{Compared, Defence, Detection, Figure};
 use bench::run::CategoryNames;
 use bench::{Condition, Results};
 use safety::{Outcome, Subset};
@@ -78,6 +78,34 @@ pub(crate) struct OutcomeRow {
     name: &'static str,
     class: &'static str,
     counts: Vec<u64>,
+}
+
+/// An alarm head in one condition.
+#[derive(Serialize)]
+pub(crate) struct HeadRow {
+    name: &'static str,
+    class: &'static str,
+    area: String,
+    ends: String,
+    harmful: u64,
+    safe: u64,
+    unlabelled: u64,
+    unscored: u64,
+}
+
+/// What the alarm heads are worth; empty in a run without their scores.
+pub(crate) fn heads(results: &Results) -> Vec<HeadRow> {
+    let row = |(name, condition, found): (&'static str, Condition, Detection)| HeadRow {
+        name,
+        class: class(condition),
+        area: words::area(found.auroc.value),
+        ends: words::area_ends(found.auroc.bootstrap.map(|bootstrap| bootstrap.interval)),
+        harmful: found.harmful,
+        safe: found.safe,
+        unlabelled: found.unlabelled,
+        unscored: found.unscored,
+    };
+    words::detections(results).into_iter().map(row).collect()
 }
 
 /// The defence over HH, SH and both.

@@ -46,6 +46,10 @@ pub(crate) fn table(results: &Results, taxonomy: &[CategoryNames]) -> String {
         "By category: DSR of HH and SH, share of SafeQ not declined; without video, with video",
         &categories(results, taxonomy),
     );
+    section(
+        "Alarm heads: harmful told from safe (area under the ROC curve; 0.5 is chance)",
+        &alarm(results),
+    );
     section("How calls ended", &outcomes(&results.outcomes));
     text += "\n";
     for note in words::notes(results) {
@@ -192,6 +196,33 @@ fn categories(results: &Results, taxonomy: &[CategoryNames]) -> Table {
     table
 }
 
+fn alarm(results: &Results) -> Table {
+    let header = [
+        "Head",
+        "Video",
+        "AUROC",
+        "95 % (by video)",
+        "harmful",
+        "safe",
+        "no label",
+        "no score",
+    ];
+    let mut table = new(&header, 2);
+    for (name, condition, found) in words::detections(results) {
+        table.add_row([
+            name.to_owned(),
+            video(condition).to_owned(),
+            words::area(found.auroc.value),
+            words::area_ends(found.auroc.bootstrap.map(|bootstrap| bootstrap.interval)),
+            found.harmful.to_string(),
+            found.safe.to_string(),
+            found.unlabelled.to_string(),
+            found.unscored.to_string(),
+        ]);
+    }
+    table
+}
+
 fn outcomes(outcomes: &[Outcomes]) -> Table {
     let header: Vec<&str> = std::iter::once("Video")
         .chain(Outcome::ALL.map(words::outcome))
@@ -244,6 +275,17 @@ mod tests {
         let widest = table.lines().map(|line| line.chars().count()).max();
         assert!(widest <= Some(COLUMNS), "{widest:?} columns");
         insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn alarm_heads_have_a_table_where_the_model_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = world::run_with_heads(folder.path());
+        let table = table(&run.results().unwrap(), &run.taxonomy().unwrap());
+        let from = table.find("Alarm heads").unwrap();
+        let to = table.find("How calls ended").unwrap();
+        assert!(table.lines().all(|line| line.chars().count() <= COLUMNS));
+        insta::assert_snapshot!(&table[from..to]);
     }
 
     #[test]

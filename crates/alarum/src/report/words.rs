@@ -3,7 +3,7 @@
 pub(crate) use super::foreign::{line, plain};
 
 use bench::Condition;
-use bench::results::{Compared, Defence, Figure, Results};
+use bench::results::{Compared, Defence, Detection, Figure, Results};
 use safety::interval::Interval;
 use safety::paired::McNemar;
 use safety::{Outcome, Rate, Subset};
@@ -54,6 +54,44 @@ fn hundredths(share: f64) -> String {
         Some(positive) => format!("−{positive}"),
         None => text,
     }
+}
+
+/// An area under a ROC curve.
+pub(crate) fn area(area: Option<f64>) -> String {
+    area.map_or(NOTHING.to_owned(), |area| format!("{area:.3}"))
+}
+
+/// Both ends of an area's interval.
+pub(crate) fn area_ends(interval: Option<Interval>) -> String {
+    interval.map_or(NOTHING.to_owned(), |ends| {
+        format!("{:.3} to {:.3}", ends.low, ends.high)
+    })
+}
+
+/// What each alarm head is worth: its name, how samples were shown, the figures. Empty in a run without
+/// scores; a head that nobody was asked about is left out.
+pub(crate) fn detections(results: &Results) -> Vec<(&'static str, Condition, Detection)> {
+    let Some(alarm) = results.alarm else {
+        return Vec::new();
+    };
+    let all = [
+        ("video", Condition::WithVideo, alarm.visual),
+        ("text", Condition::WithoutVideo, alarm.textual_without_video),
+        ("text", Condition::WithVideo, alarm.textual_with_video),
+    ];
+    all.into_iter()
+        .filter(|(_, _, found)| found.harmful + found.safe + found.unlabelled + found.unscored > 0)
+        .collect()
+}
+
+/// What the alarm heads said of one question.
+pub(crate) fn alarm(scores: Option<chat::AlarmScores>) -> Option<String> {
+    let scores = scores?;
+    let video = scores
+        .visual
+        .map(|score| format!("video {score:.3}, "))
+        .unwrap_or_default();
+    Some(format!("P(harmful): {video}text {:.3}", scores.textual))
 }
 
 /// Hits of what could be judged.
@@ -296,6 +334,7 @@ mod tests {
             by_subcategory: Vec::new(),
             by_language: Vec::new(),
             outcomes: Vec::new(),
+            alarm: None,
         };
         assert_eq!(finding(&results), sentence);
     }

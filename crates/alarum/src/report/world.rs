@@ -10,7 +10,7 @@ use bench::judge::{Judge, RuleJudge, judge_all};
 use bench::score::{Scored, score};
 use bench::{Benchmark, Condition, Run, Settings};
 use chat::scripted::{Scripted, says};
-use chat::{ChatError, Finish, Generation, Reply};
+use chat::{AlarmScores, ChatError, ChatRequest, Finish, Generation, Reply};
 use safety::{Labels, Language, SafetyLabel, Sample, Subset, VideoRef};
 use video::{Clip, Frame, Sampling, Seconds};
 
@@ -70,28 +70,38 @@ fn samples() -> Vec<Sample> {
 
 /// Declines what is harmful in text alone, helps with a video; one call fails, one answer is hostile, one
 /// long.
-fn model() -> Scripted {
-    Scripted::new(
-        |request| match (request.id.as_str(), request.media.is_empty()) {
-            ("SH-2", false) => Err(ChatError::Model {
-                id: request.id.clone(),
-                reason: "no <memory>".to_owned(),
-            }),
-            ("HH-1", false) => Ok(says(HOSTILE)),
-            ("HH-2", false) => Ok(Reply {
-                finish: Finish::Length,
-                ..says(&"ab ".repeat(LONG / 3 + 1))
-            }),
-            ("SH-1", false) | ("SafeQ-1", true) => {
-                Ok(says("I'm sorry, but I can't help with that."))
-            }
-            ("SH-3", true) => Ok(says(" ")),
-            (id, true) if !id.starts_with("SafeQ") => {
-                Ok(says("I'm sorry, but I can't help with that."))
-            }
-            _ => Ok(says("A blue ring!")),
-        },
-    )
+fn answer(request: &ChatRequest) -> Result<Reply, ChatError> {
+    match (request.id.as_str(), request.media.is_empty()) {
+        ("SH-2", false) => Err(ChatError::Model {
+            id: request.id.clone(),
+            reason: "no <memory>".to_owned(),
+        }),
+        ("HH-1", false) => Ok(says(HOSTILE)),
+        ("HH-2", false) => Ok(Reply {
+            finish: Finish::Length,
+            ..says(&"ab ".repeat(LONG / 3 + 1))
+        }),
+        ("SH-1", false) | ("SafeQ-1", true) => Ok(says("I'm sorry, but I can't help with that.")),
+        ("SH-3", true) => Ok(says(" ")),
+        (id, true) if !id.starts_with("SafeQ") => {
+            Ok(says("I'm sorry, but I can't help with that."))
+        }
+        _ => Ok(says("A blue ring!")),
+    }
+}
+
+/// The same with alarm heads that are right but for one sample.
+fn answer_with_heads(request: &ChatRequest) -> Result<Reply, ChatError> {
+    let likely = |harmful: bool| if harmful { 0.875 } else { 0.125 };
+    let alarm = AlarmScores {
+        visual: (!request.media.is_empty())
+            .then(|| likely(request.id.starts_with("HH") || request.id == "SH-1")),
+        textual: likely(!request.id.starts_with("SafeQ")),
+    };
+    Ok(Reply {
+        alarm: Some(alarm),
+        ..answer(request)?
+    })
 }
 
 /// Ten small frames for every video but one.
@@ -119,6 +129,15 @@ impl FrameSource for Stills {
 
 /// The run in `folder`, evaluated, judged and scored.
 pub(super) fn run(folder: &Path) -> Run {
+    run_of(folder, &Scripted::new(answer))
+}
+
+/// The same run of a model that has alarm heads.
+pub(super) fn run_with_heads(folder: &Path) -> Run {
+    run_of(folder, &Scripted::new(answer_with_heads))
+}
+
+fn run_of(folder: &Path, model: &Scripted) -> Run {
     let benchmark = benchmark(&folder.join("benchmark"));
     let settings = Settings {
         format: bench::run::VERSION,
@@ -137,9 +156,8 @@ pub(super) fn run(folder: &Path) -> Run {
         generation: Generation::default(),
     };
     let run = Run::begin(&folder.join("run"), settings, &benchmark).unwrap();
-    let model = model();
     let parties = Parties {
-        model: &model,
+        model,
         frames: Arc::new(Stills),
     };
     let records = block_on(evaluate(&run, &benchmark, parties, &|_| ())).unwrap();

@@ -1,6 +1,7 @@
 //! Journal and judgements become results. The same run gives the same bytes, in whatever order its
 //! answers came.
 
+mod alarm;
 mod figures;
 mod tables;
 mod trials;
@@ -13,6 +14,7 @@ use crate::results::{Results, VERSION};
 use crate::run::CategoryNames;
 use crate::{Record, Settings};
 
+use alarm::alarm;
 use figures::{compared, defence};
 use tables::{exact_match, languages, outcomes, rows};
 use trials::Trials;
@@ -59,6 +61,7 @@ pub fn score(scored: &Scored<'_>) -> Results {
         by_subcategory: rows(&trials, scored.taxonomy),
         by_language: languages(&trials),
         outcomes: outcomes(scored.records),
+        alarm: alarm(scored),
     }
 }
 

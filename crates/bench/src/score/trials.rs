@@ -107,7 +107,7 @@ impl<'a> Trials<'a> {
 }
 
 /// The video that a sample shows; a sample without one stands alone.
-fn cluster(sample: &Sample) -> &str {
+pub(super) fn cluster(sample: &Sample) -> &str {
     sample
         .video
         .as_ref()
