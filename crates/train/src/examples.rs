@@ -4,15 +4,14 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use model::message::{Message, Role};
 use model::processor::{Media, Processor};
 use model::sequence::Purpose;
 use rayon::prelude::*;
 use video::Clip;
 
 use crate::BoxError;
-use crate::data::Record;
-use crate::forward::Example;
+use crate::data::{Medium, Record};
+use crate::forward::{Example, Shown};
 
 /// All records, in their order, as examples or as reasons why not.
 #[derive(Debug, Default)]
@@ -61,10 +60,10 @@ pub fn examples(processor: &Processor, records: &[Record], clips: &Clips<'_>) ->
 /// Places of records that show the same video together; the others each alone.
 fn by_video(records: &[Record]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    let mut known: HashMap<&Path, usize> = HashMap::new();
+    let mut known: HashMap<Medium<'_>, usize> = HashMap::new();
     for (place, record) in records.iter().enumerate() {
-        let group = match record.video.as_deref() {
-            Some(video) => *known.entry(video).or_insert(groups.len()),
+        let group = match record.medium() {
+            Some(medium) => *known.entry(medium).or_insert(groups.len()),
             None => groups.len(),
         };
         match groups.get_mut(group) {
@@ -81,7 +80,8 @@ fn of_one_video(
     places: &[usize],
     clips: &Clips<'_>,
 ) -> Vec<(usize, Result<Example, BoxError>)> {
-    let clip = match records[places[0]].video.as_deref().map(clips).transpose() {
+    let medium = records[places[0]].medium();
+    let clip = match medium.map(|medium| clips(medium.path())).transpose() {
         Ok(clip) => clip,
         Err(error) => {
             let reason = words(&error);
@@ -91,14 +91,25 @@ fn of_one_video(
                 .collect();
         }
     };
-    let media: Vec<Media<'_>> = clip.iter().map(|clip| Media::Video(&clip.frames)).collect();
+    let media: Vec<Media<'_>> = clip
+        .iter()
+        .map(|clip| match medium {
+            Some(Medium::Image(_)) => Media::Image(&clip.frames[0]),
+            _ => Media::Video(&clip.frames),
+        })
+        .collect();
     let mut patches = Vec::new();
     let example = |&place: &usize| {
         let record = &records[place];
-        let result = processor.prepare(&messages(record), &media, Purpose::Training);
+        let result = processor.prepare(&record.messages(), &media, Purpose::Training);
         let example = result.map_err(BoxError::from).map(|prepared| {
             if patches.is_empty() {
-                patches = prepared.vision.into_iter().map(Arc::new).collect();
+                patches = prepared
+                    .vision
+                    .into_iter()
+                    .map(Arc::new)
+                    .map(Shown::Patches)
+                    .collect();
             }
             Example {
                 id: record.id.clone(),
@@ -109,19 +120,6 @@ fn of_one_video(
         (place, example)
     };
     places.iter().map(example).collect()
-}
-
-fn messages(record: &Record) -> Vec<Message> {
-    let system = record
-        .system
-        .as_deref()
-        .map(|words| Message::text(Role::System, words));
-    let question = match record.video {
-        Some(_) => Message::about(0, record.query.as_str()),
-        None => Message::text(Role::User, record.query.as_str()),
-    };
-    let answer = Message::text(Role::Assistant, record.answer.as_str());
-    system.into_iter().chain([question, answer]).collect()
 }
 
 /// One failure as the reason of several records: its words and its causes', as an error's source is

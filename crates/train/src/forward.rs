@@ -16,7 +16,16 @@ pub struct Example {
     pub sequence: Sequence,
     /// In the order of the sequence's vision spans. Examples about one video share it, and in a batch
     /// it is encoded once.
-    pub media: Vec<Arc<VisionInput>>,
+    pub media: Vec<Shown>,
+}
+
+/// A video or an image of an example.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    /// As the vision encoder takes it.
+    Patches(Arc<VisionInput>),
+    /// As the projector gives it, `[kept, E]`: of an encoder and a projector that are not trained.
+    Features(Arc<Tensor>),
 }
 
 /// Final hidden states `[B, S, E]` of examples padded on the right. Causal attention keeps padding
@@ -49,7 +58,9 @@ pub fn longest(examples: &[&Example]) -> usize {
 fn features(model: &VideoLlama3, examples: &[&Example]) -> model::Result<Vec<Vec<Tensor>>> {
     let mut distinct: Vec<&Arc<VisionInput>> = Vec::new();
     for medium in examples.iter().flat_map(|example| &example.media) {
-        if !distinct.iter().any(|known| Arc::ptr_eq(known, medium)) {
+        if let Shown::Patches(medium) = medium
+            && !distinct.iter().any(|known| Arc::ptr_eq(known, medium))
+        {
             distinct.push(medium);
         }
     }
@@ -73,11 +84,14 @@ fn features(model: &VideoLlama3, examples: &[&Example]) -> model::Result<Vec<Vec
             start += count;
         }
     }
-    let of = |medium: &Arc<VisionInput>| {
-        let place = distinct.iter().position(|known| Arc::ptr_eq(known, medium));
-        encoded[place.expect("all media were collected")]
-            .clone()
-            .expect("all media were encoded")
+    let of = |medium: &Shown| match medium {
+        Shown::Features(features) => features.as_ref().clone(),
+        Shown::Patches(medium) => {
+            let place = distinct.iter().position(|known| Arc::ptr_eq(known, medium));
+            encoded[place.expect("all media were collected")]
+                .clone()
+                .expect("all media were encoded")
+        }
     };
     Ok(examples
         .iter()

@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use model::{Config, MediaKind, Sequence, VideoLlama3, VisionInput, Weights};
 use serde_json::Value;
 use train::Parameters;
-use train::forward::Example;
+use train::forward::{Example, Shown};
 
 pub(crate) fn goldens() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../model/tests/goldens")
@@ -68,7 +68,8 @@ pub(crate) fn example(folder: &str, sample: &Value, config: &Config) -> Example 
     let values = tensors(&format!("{folder}/{case}.safetensors"));
     let media = list(&described["vision"], |vision| {
         let name = vision["name"].as_str().unwrap();
-        Arc::new(vision_input(vision, &values[&format!("{name}.pixels")]))
+        let input = vision_input(vision, &values[&format!("{name}.pixels")]);
+        Shown::Patches(Arc::new(input))
     });
     let input_ids = list(&sample["input_ids"], |id| index(id) as u32);
     let sequence = Sequence {
