@@ -45,6 +45,14 @@ pub enum Error {
         /// The first few with their numbers and reasons.
         first: String,
     },
+    /// A record that nothing can be made of.
+    #[error("record {id} cannot be used: {reason}")]
+    Unusable {
+        /// Which.
+        id: String,
+        /// Why: the words of the video that cannot be read, or of the prompt that cannot be written.
+        reason: String,
+    },
     /// There is nothing to learn from.
     #[error("no sample to train on: {remedy}")]
     NoSamples {
@@ -155,6 +163,25 @@ pub enum Error {
     /// The system gives no more threads.
     #[error("threads cannot be started: {0}")]
     Threads(String),
+    /// A reward could not be computed, which is not a reward of 0.
+    #[error("reward `{reward}` of sample {sample} cannot be computed")]
+    Reward {
+        /// Its name.
+        reward: String,
+        /// Id of the sample.
+        sample: String,
+        /// What is missing.
+        #[source]
+        source: BoxError,
+    },
+    /// Rollouts that cannot be compared with each other.
+    #[error(
+        "a group of {rollouts} rollouts has nothing to compare: sample two or more for each prompt"
+    )]
+    SmallGroup {
+        /// How many there are.
+        rollouts: usize,
+    },
     /// A tensor operation failed.
     #[error("tensor operation failed while {doing}")]
     Tensor {

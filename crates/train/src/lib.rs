@@ -1,11 +1,13 @@
 //! Batches to better weights, in reading order: what a run is asked to do ([`recipe`]), the samples
-//! it learns from ([`data`], [`examples`]) and in which order ([`order`]), what is minimised ([`loss`]), how one
-//! optimizer step is computed ([`step`]: micro-batches to [`gradient`]s) and taken ([`groups`],
-//! [`schedule`], [`optimizer`]), what is written down ([`events`], [`checkpoint`]) and the loop
-//! around all of it ([`run`]). [`forward`] and [`stages`] join these to the model.
+//! it learns from ([`data`], [`examples`]) and in which order ([`order`]), what rollouts earn
+//! ([`reward`], [`advantage`]), what is minimised ([`loss`]), how one optimizer step is computed
+//! ([`step`]: micro-batches to [`gradient`]s) and taken ([`groups`], [`schedule`], [`optimizer`]),
+//! what is written down ([`events`], [`checkpoint`]) and the loop around all of it ([`run`]).
+//! [`forward`] and [`stages`] join these to the model.
 //!
 //! Same recipe, same data, same starting weights: same bytes, also after `kill -9` and resumption.
 
+pub mod advantage;
 pub mod checkpoint;
 pub mod data;
 pub mod error;
@@ -19,6 +21,7 @@ pub mod loss;
 pub mod optimizer;
 pub mod order;
 pub mod recipe;
+pub mod reward;
 pub mod run;
 pub mod schedule;
 pub mod stages;
