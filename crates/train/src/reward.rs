@@ -1,4 +1,4 @@
-//! How good a rollout is (arXiv 2505.16643, section 4.3), one reward a file: [`mod@format`], [`rouge`],
+//! How good a rollout is (arXiv 2505.16643), one reward a file: [`mod@format`], [`rouge`],
 //! [`labels`] and [`task`]s other than safety, what weighs them ([`alpha`], [`settings`]), their sum
 //! ([`total`]) and what a user may add ([`named`]).
 //!

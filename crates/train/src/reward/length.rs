@@ -1,4 +1,4 @@
-//! The soft punishment of overlong completions (DAPO, arXiv 2503.14476, equation 13).
+//! The soft punishment of overlong completions (DAPO, arXiv 2503.14476).
 
 use super::{Judged, Reward};
 use crate::BoxError;
