@@ -2,7 +2,7 @@
 //! it learns from ([`data`], [`examples`]) and in which order ([`order`]), what rollouts earn
 //! ([`reward`], [`advantage`]), what is minimised ([`loss`]), how one optimizer step is computed
 //! ([`step`]: micro-batches to [`gradient`]s) and taken ([`groups`], [`schedule`], [`optimizer`]),
-//! what is written down ([`events`], [`checkpoint`]) and the loop around all of it ([`run`]).
+//! what is written down ([`events`], [`tensorboard`], [`checkpoint`]) and the loop around all of it ([`run`]).
 //! [`forward`] and [`stages`] join these to the model.
 //!
 //! Same recipe, same data, same starting weights: same bytes, also after `kill -9` and resumption.
@@ -26,6 +26,7 @@ pub mod run;
 pub mod schedule;
 pub mod stages;
 pub mod step;
+pub mod tensorboard;
 
 pub use error::{BoxError, Error};
 
