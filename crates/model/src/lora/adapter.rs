@@ -80,3 +80,34 @@ impl Adapter {
         (inner * self.scale)?.matmul(&self.b.t()?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    fn dropped(share: f64, index: u64, seed: u64) -> Vec<f32> {
+        let mut dropout = Dropout::resting(share, index);
+        dropout.seed = Some(seed);
+        let ones = Tensor::ones((100, 100), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let out = dropout.apply(&ones).unwrap();
+        out.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn the_share_is_dropped_and_the_rest_grows_to_the_same_mean() {
+        let out = dropped(0.2, 0, 1);
+        assert!(out.iter().all(|&x| x == 0.0 || x == 1.25));
+        let zeros = out.iter().filter(|&&x| x == 0.0).count();
+        // 2000 expected with a standard deviation of 40.
+        assert!((1800..2200).contains(&zeros), "{zeros}");
+    }
+
+    #[test]
+    fn each_layer_draws_its_own() {
+        assert_eq!(dropped(0.5, 3, 1), dropped(0.5, 3, 1));
+        assert_ne!(dropped(0.5, 3, 1), dropped(0.5, 4, 1));
+        assert_ne!(dropped(0.5, 3, 1), dropped(0.5, 3, 2));
+    }
+}

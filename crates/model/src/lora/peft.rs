@@ -155,7 +155,9 @@ impl Weights {
             })
             .collect();
         let mut adapters = BTreeMap::new();
-        for (name, view) in file.tensors() {
+        let mut tensors = file.tensors();
+        tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (name, view) in tensors {
             let ours = name.strip_prefix(PREFIX).and_then(|path| {
                 let side = [A, B].into_iter().find(|side| path.ends_with(side))?;
                 let module = modules.get(path.strip_suffix(side)?)?;
