@@ -60,7 +60,7 @@ pub fn examples(processor: &Processor, records: &[Record], clips: &Clips<'_>) ->
 /// Places of records that show the same video together; the others each alone.
 fn by_video(records: &[Record]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    let mut known: HashMap<Medium<'_>, usize> = HashMap::new();
+    let mut known: HashMap<Medium, usize> = HashMap::new();
     for (place, record) in records.iter().enumerate() {
         let group = match record.medium() {
             Some(medium) => *known.entry(medium).or_insert(groups.len()),
@@ -81,7 +81,8 @@ fn of_one_video(
     clips: &Clips<'_>,
 ) -> Vec<(usize, Result<Example, BoxError>)> {
     let medium = records[places[0]].medium();
-    let clip = match medium.map(|medium| clips(medium.path())).transpose() {
+    let path = medium.as_ref().map(Medium::path);
+    let clip = match path.map(clips).transpose() {
         Ok(clip) => clip,
         Err(error) => {
             let reason = words(&error);
@@ -93,7 +94,7 @@ fn of_one_video(
     };
     let media: Vec<Media<'_>> = clip
         .iter()
-        .map(|clip| match medium {
+        .map(|clip| match &medium {
             Some(Medium::Image(_)) => Media::Image(&clip.frames[0]),
             _ => Media::Video(&clip.frames),
         })

@@ -1,9 +1,9 @@
 //! Batches to better weights, in reading order: what a run is asked to do ([`recipe`]), the samples
-//! it learns from ([`data`], [`examples`]) and in which order ([`order`]), what rollouts earn
+//! it learns from ([`data`], [`examples`], [`feed`]) and in which order ([`order`]), what rollouts earn
 //! ([`reward`], [`advantage`]), what is minimised ([`loss`]), how one optimizer step is computed
 //! ([`step`]: micro-batches to [`gradient`]s) and taken ([`groups`], [`schedule`], [`optimizer`]),
-//! what is written down ([`events`], [`tensorboard`], [`checkpoint`]) and the loop around all of it ([`run`]).
-//! [`forward`] and [`stages`] join these to the model.
+//! what is written down ([`events`], [`tensorboard`], [`checkpoint`]) and the loop around all of it
+//! ([`run`]). [`forward`] and [`stages`] join these to the model.
 //!
 //! Same recipe, same data, same starting weights: same bytes, also after `kill -9` and resumption.
 
@@ -13,6 +13,7 @@ pub mod data;
 pub mod error;
 pub mod events;
 pub mod examples;
+pub mod feed;
 pub mod forward;
 pub mod gradient;
 pub mod groups;

@@ -18,11 +18,13 @@ use crate::tokenizer::{TEXTUAL_ALARM, Tokenizer, VISUAL_ALARM};
 pub mod compress;
 pub mod config;
 mod files;
+pub mod geometry;
 pub mod patches;
 pub mod size;
 pub mod vision_input;
 
 pub use config::{Bounds, Compression, ProcessorConfig};
+pub use geometry::Geometry;
 pub use vision_input::{MediaKind, VisionInput};
 
 use patches::Cut;
@@ -213,6 +215,20 @@ impl Processor {
         Ok(Prepared { sequence, vision })
     }
 
+    /// The conversation as tokens, where the patches are not at hand: `media` says what is kept of
+    /// each image or video.
+    ///
+    /// # Errors
+    /// For the reasons of [`Sequencer::sequence`].
+    pub fn sequence(
+        &self,
+        messages: &[Message],
+        media: &[Kept],
+        purpose: Purpose,
+    ) -> Result<Sequence> {
+        self.sequencer.sequence(messages, media, purpose)
+    }
+
     /// The media of one prompt as patches, in the order given.
     ///
     /// # Errors
@@ -222,7 +238,8 @@ impl Processor {
             .iter()
             .map(|medium| self.extent(*medium))
             .collect::<Result<Vec<_>>>()?;
-        let sizes = self.sizes(media, &extents)?;
+        let kinds: Vec<MediaKind> = media.iter().map(|medium| medium.kind()).collect();
+        let sizes = self.sizes(&kinds, &extents)?;
         Ok(media
             .iter()
             .zip(sizes)
@@ -230,10 +247,10 @@ impl Processor {
             .collect())
     }
 
-    fn merge(&self, medium: Media<'_>) -> usize {
-        match medium {
-            Media::Image(_) => self.config.image_merge,
-            Media::Video(_) => self.config.video_merge,
+    fn merge(&self, kind: MediaKind) -> usize {
+        match kind {
+            MediaKind::Image => self.config.image_merge,
+            MediaKind::Video => self.config.video_merge,
         }
     }
 
@@ -264,20 +281,20 @@ impl Processor {
                 height: first.height.into(),
                 width: first.width.into(),
             },
-            factor: (self.config.patch_size * self.merge(medium)) as u64,
+            factor: (self.config.patch_size * self.merge(medium.kind())) as u64,
         })
     }
 
-    fn sizes(&self, media: &[Media<'_>], extents: &[Extent]) -> Result<Vec<Size>> {
+    fn sizes(&self, kinds: &[MediaKind], extents: &[Extent]) -> Result<Vec<Size>> {
         match self.config.bounds {
             Bounds::Original(limits) => size::original_sizes(extents, limits),
-            Bounds::Port { image, video } => media
+            Bounds::Port { image, video } => kinds
                 .iter()
                 .zip(extents)
-                .map(|(medium, extent)| {
-                    let limits = match medium {
-                        Media::Image(_) => image,
-                        Media::Video(_) => size::Limits {
+                .map(|(kind, extent)| {
+                    let limits = match kind {
+                        MediaKind::Image => image,
+                        MediaKind::Video => size::Limits {
                             max_pixels: video.max_pixels / extent.frames,
                             ..video
                         },
@@ -296,7 +313,7 @@ impl Processor {
         };
         let cut = Cut {
             patch: self.config.patch_size,
-            merge: self.merge(medium),
+            merge: self.merge(medium.kind()),
         };
         let resized = bicubic_all(
             medium.frames(),

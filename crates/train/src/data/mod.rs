@@ -114,17 +114,17 @@ impl Task {
 }
 
 /// A video or an image of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Medium<'a> {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Medium {
     /// Frames over time.
-    Video(&'a Path),
+    Video(PathBuf),
     /// One frame.
-    Image(&'a Path),
+    Image(PathBuf),
 }
 
-impl<'a> Medium<'a> {
+impl Medium {
     /// The file.
-    pub fn path(self) -> &'a Path {
+    pub fn path(&self) -> &Path {
         match self {
             Self::Video(path) | Self::Image(path) => path,
         }
@@ -155,9 +155,9 @@ impl Record {
     }
 
     /// What it shows.
-    pub fn medium(&self) -> Option<Medium<'_>> {
-        let video = self.video.as_deref().map(Medium::Video);
-        video.or_else(|| self.image.as_deref().map(Medium::Image))
+    pub fn medium(&self) -> Option<Medium> {
+        let video = self.video.clone().map(Medium::Video);
+        video.or_else(|| self.image.clone().map(Medium::Image))
     }
 
     /// Its media path, to be changed.
