@@ -12,10 +12,9 @@ use serde::Serialize;
 use super::pictures::{Picture, Pictures};
 use super::samples::{Asked, Card, cards};
 use super::scores::{self, Chart, Group, HeadRow, Headline, HeatRow, OutcomeRow};
-use super::words;
+use super::{STYLE, words};
 
 const TEMPLATE: &str = include_str!("template.html");
-const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// What the template is filled with. Strings are escaped there, but for `style`, `script` and the drawings
@@ -63,19 +62,22 @@ struct Fault {
 /// # Errors
 /// If the run was not scored, or a file of it cannot be read.
 pub(crate) fn render(run: &Run) -> anyhow::Result<String> {
-    let page = page(run)?;
+    fill("report.html", TEMPLATE, &page(run)?)
+}
+
+/// Fills a template whose name ends in `.html`: that is what turns escaping on.
+pub(super) fn fill(name: &str, template: &str, page: &impl Serialize) -> anyhow::Result<String> {
     let mut environment = minijinja::Environment::new();
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    // The name ends in `.html`: that is what turns escaping on.
     environment
-        .add_template("report.html", TEMPLATE)
+        .add_template(name, template)
         .context("the report's own template")?;
     let template = environment
-        .get_template("report.html")
+        .get_template(name)
         .context("the report's own template")?;
-    template.render(&page).context("cannot fill the report")
+    template.render(page).context("cannot fill the report")
 }
 
 fn page(run: &Run) -> anyhow::Result<Page> {
@@ -160,9 +162,14 @@ fn judgements(run: &Run) -> anyhow::Result<Vec<Judgement>> {
 /// Every setting by the name that it has in `run.toml`.
 fn settings(run: &Run) -> anyhow::Result<Vec<(String, String)>> {
     let value = serde_json::to_value(&run.settings).context("the run's settings")?;
+    Ok(flattened(&value))
+}
+
+/// Every value of a configuration by its path, with dots.
+pub(super) fn flattened(value: &serde_json::Value) -> Vec<(String, String)> {
     let mut rows = Vec::new();
-    collect("", &value, &mut rows);
-    Ok(rows)
+    collect("", value, &mut rows);
+    rows
 }
 
 fn collect(name: &str, value: &serde_json::Value, rows: &mut Vec<(String, String)>) {
@@ -186,7 +193,7 @@ fn collect(name: &str, value: &serde_json::Value, rows: &mut Vec<(String, String
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    rows.push((name.to_owned(), words::plain(&text)));
+    rows.push((words::line(name, 200), words::plain(&text)));
 }
 
 fn fault(problem: &Problem) -> Fault {

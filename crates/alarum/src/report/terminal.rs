@@ -246,7 +246,7 @@ fn video(condition: Condition) -> &'static str {
 }
 
 /// Broken at spaces into lines of at most [`COLUMNS`].
-fn wrapped(text: &str) -> String {
+pub(crate) fn wrapped(text: &str) -> String {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let last = lines.last_mut().expect("there is always a line");

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod broken;
+mod reports;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -311,12 +312,6 @@ fn a_check_names_every_bad_line_and_fails() {
     ] {
         assert!(text.contains(words), "{words:?} is not in {text:?}");
     }
-}
-
-#[test]
-fn an_unfinished_run_has_no_report() {
-    let folder = tempfile::tempdir().unwrap();
-    fails(&["report", text(folder.path())], 2, &["run.toml"]);
 }
 
 #[test]
