@@ -7,6 +7,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use train::events::Step;
+
+use crate::report::numbers::{large, short};
 
 /// One line of talk.
 pub(crate) fn say(line: &str) {
@@ -36,6 +39,41 @@ pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(if users { 1 } else { 2 })
 }
 
+/// What an optimizer step did, in a line: rewards with their parts and what they cost, or the loss and how
+/// well the alarm heads do, and the pace.
+pub(crate) fn step_in_words(step: &Step, tokens_per_second: f64) -> String {
+    let part = |name: &str| step.parts.get(name).map(|value| f64::from(*value));
+    let share =
+        |name: &str, word: &str| part(name).map(|share| format!("{word} {:.0} %", share * 100.0));
+    let mut words = Vec::new();
+    if let Some(reward) = part("reward") {
+        let parts: Vec<String> = step
+            .parts
+            .iter()
+            .filter_map(|(name, value)| {
+                let name = name.strip_prefix("reward.")?;
+                Some(format!("{name} {}", short(f64::from(*value))))
+            })
+            .collect();
+        let parts = if parts.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", parts.join(", "))
+        };
+        words.push(format!("reward {}{parts}", short(reward)));
+    }
+    words.push(format!("loss {}", short(f64::from(step.loss))));
+    words.extend(share("atc.accuracy.visual", "video"));
+    words.extend(share("atc.accuracy.textual", "text"));
+    words.extend(share("dpo.accuracy", "preferred"));
+    words.extend(part("kl").map(|kl| format!("KL {}", short(kl))));
+    words.extend(part("length").map(|length| format!("length {length:.0}")));
+    words.extend(share("truncated", "cut off"));
+    words.extend(share("zero_variance", "equal rewards"));
+    words.push(format!("{} tokens/s", large(tokens_per_second)));
+    words.join(", ")
+}
+
 /// A long piece of work.
 pub(crate) struct Bar {
     bar: ProgressBar,
@@ -47,7 +85,7 @@ impl Bar {
     /// Begins showing `total` steps of `name`.
     pub(crate) fn new(name: &str, total: u64) -> Self {
         let style = ProgressStyle::with_template(
-            "{prefix:>10} [{bar:32}] {pos}/{len}  {elapsed} < {eta}  {msg}",
+            "{prefix:>10} [{bar:24}] {pos}/{len}  {elapsed} < {eta}  {wide_msg}",
         )
         .expect("the template is a constant")
         .progress_chars("=> ");
@@ -63,7 +101,12 @@ impl Bar {
 
     /// Shows that `done` steps are done, and a few words.
     pub(crate) fn set(&self, done: u64, words: &str) {
+        let is_resumed = self.bar.position() == 0 && done > 1;
         self.bar.set_position(done);
+        if is_resumed {
+            // What an earlier process did took this one no time.
+            self.bar.reset_eta();
+        }
         self.bar.set_message(words.to_owned());
         self.say_sometimes();
     }
@@ -99,5 +142,62 @@ impl Bar {
             let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
             eprintln!("{:>10}  {done}/{total}  {}", self.name, self.bar.message());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(parts: &[(&str, f32)], words: &str) {
+        let step = Step {
+            step: 1,
+            epoch: 0,
+            loss: 0.25,
+            parts: parts
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), *value))
+                .collect(),
+            grad_norm: 1.0,
+            learning_rates: BTreeMap::new(),
+            samples: 8,
+            tokens: 100,
+            targets: 10,
+            seconds: 0.5,
+        };
+        assert_eq!(step_in_words(&step, 4321.0), words);
+    }
+
+    #[test]
+    fn a_supervised_step_is_its_loss() {
+        check(&[("next_token", 0.25)], "loss 0.250, 4,321 tokens/s");
+    }
+
+    #[test]
+    fn a_step_with_alarm_heads_says_how_well_they_do() {
+        let parts = [
+            ("atc.accuracy.textual", 1.0),
+            ("atc.accuracy.visual", 0.875),
+        ];
+        check(&parts, "loss 0.250, video 88 %, text 100 %, 4,321 tokens/s");
+    }
+
+    #[test]
+    fn a_step_of_a_policy_leads_with_its_rewards() {
+        let parts = [
+            ("reward", 2.5),
+            ("reward.format", 1.0),
+            ("reward.rouge", 0.5),
+            ("kl", 0.02),
+            ("length", 120.4),
+            ("truncated", 0.25),
+            ("zero_variance", 0.5),
+        ];
+        let words = "reward 2.50 (format 1.00, rouge 0.500), loss 0.250, KL 0.020, length 120, cut off 25 %, \
+                     equal rewards 50 %, 4,321 tokens/s";
+        check(&parts, words);
     }
 }

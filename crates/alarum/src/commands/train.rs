@@ -16,7 +16,7 @@ use video::{Decoder, FrameSize};
 
 use crate::args::Train;
 use crate::media;
-use crate::progress::{Bar, UserError, say};
+use crate::progress::{Bar, UserError, say, step_in_words};
 
 pub(crate) fn run(arguments: &Train) -> Result<()> {
     let recipe = Sft::from_toml(&media::text(&arguments.recipe)?).map_err(|error| {
@@ -96,10 +96,7 @@ pub(crate) fn fine_tune(
         bar.length(progress.total as u64);
         bar.set(
             progress.step.step as u64,
-            &format!(
-                "loss {:.3}, {:.0} tokens/s",
-                progress.step.loss, progress.tokens_per_second
-            ),
+            &step_in_words(progress.step, progress.tokens_per_second),
         );
         ControlFlow::Continue(())
     })?;

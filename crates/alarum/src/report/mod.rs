@@ -8,7 +8,7 @@
 mod chart;
 mod foreign;
 pub(crate) mod html;
-mod numbers;
+pub(crate) mod numbers;
 mod pictures;
 mod samples;
 mod scores;

@@ -280,12 +280,4 @@ mod tests {
     fn the_same_run_gives_the_same_bytes() {
         assert_eq!(page(), page());
     }
-
-    /// A page to look at: `ALARUM_PAGE=page.html cargo test -p alarum look_at`.
-    #[test]
-    #[ignore = "writes a page for a person to look at"]
-    fn look_at_a_page() {
-        let path = std::env::var_os("ALARUM_PAGE").unwrap();
-        std::fs::write(path, page().replace(&line(world::HOSTILE, 120), "chain")).unwrap();
-    }
 }
