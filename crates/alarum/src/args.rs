@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod data;
+
+pub(crate) use data::{Check, Convert, Data, DataStage, Format, Mix};
+
 /// Safety evaluation and safety training of video language models.
 #[derive(Debug, Parser)]
 #[command(name = "alarum", version, propagate_version = true)]
@@ -32,6 +36,9 @@ pub(crate) enum Command {
     /// Work with benchmark folders
     #[command(subcommand)]
     Bench(Bench),
+    /// Convert, mix and check training data
+    #[command(subcommand)]
+    Data(Data),
     /// Train a model on question-answer records
     Train(Train),
     /// Show the main job end to end on the miniature world

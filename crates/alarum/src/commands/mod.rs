@@ -2,6 +2,7 @@
 
 mod bench;
 mod chat;
+mod data;
 mod demo;
 mod doctor;
 mod eval;
@@ -21,6 +22,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Report(arguments) => report::run(&arguments),
         Command::Repair { run } => repair::run(&run),
         Command::Bench(command) => bench::run(&command),
+        Command::Data(command) => data::run(&command),
         Command::Train(arguments) => train::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Doctor => doctor::run(),

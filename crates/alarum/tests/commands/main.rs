@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod broken;
+mod data;
 mod reports;
 
 use std::path::{Path, PathBuf};

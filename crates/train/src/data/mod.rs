@@ -3,172 +3,27 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
-use std::path::{Component, Path, PathBuf};
-
-use model::message::{Message, Role};
-use safety::{Labels, Subset};
-use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 use crate::Error;
 use crate::error::At;
 
+pub mod check;
+pub mod convert;
 mod elements;
+pub mod mix;
+mod official;
+mod places;
+mod record;
+mod write;
+
+pub use record::{Medium, Record, Task, Turn};
 
 use elements::{Elements, Text};
+use places::is_inside;
 
 /// As many bad lines are said in full.
 const SAID: usize = 5;
-
-/// A question, perhaps about a video or an image, and the answer to learn.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Record {
-    /// Unique in the file.
-    pub id: String,
-    /// The part of the benchmark that it is like, where it is like one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subset: Option<Subset>,
-    /// What a good answer is judged by.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub task: Task,
-    /// A video; in the file relative to its folder, once read with that folder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub video: Option<PathBuf>,
-    /// A still image, likewise; not beside a video.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<PathBuf>,
-    /// What the user says.
-    pub query: String,
-    /// What can be chosen from, as in `A. a cat`; only of [`Task::MultipleChoice`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub options: Vec<String>,
-    /// What the model should say.
-    pub answer: String,
-    /// What the model should rather not say: the other half of a preference pair.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rejected: Option<String>,
-    /// How the conversation goes on after `answer`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub turns: Vec<Turn>,
-    /// What the model is told before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub system: Option<String>,
-    /// Whether video and query are harmful, where that is known.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub labels: Labels,
-}
-
-/// One more question and its answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Turn {
-    /// What the user says.
-    pub query: String,
-    /// What the model should say.
-    pub answer: String,
-}
-
-/// How an answer is judged; the kinds of the official reinforcement data.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Task {
-    /// By its safety: the four tags.
-    #[default]
-    Safety,
-    /// By its likeness to the reference.
-    FreeForm,
-    /// By the letter chosen.
-    MultipleChoice,
-    /// By the number.
-    Numerical,
-    /// By the words read off the picture.
-    Ocr,
-    /// By the distance to the number.
-    Regression,
-}
-
-impl Task {
-    /// All of them, in the order of tables.
-    pub const ALL: [Self; 6] = [
-        Self::Safety,
-        Self::FreeForm,
-        Self::MultipleChoice,
-        Self::Numerical,
-        Self::Ocr,
-        Self::Regression,
-    ];
-
-    /// The name on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Safety => "safety",
-            Self::FreeForm => "free_form",
-            Self::MultipleChoice => "multiple_choice",
-            Self::Numerical => "numerical",
-            Self::Ocr => "ocr",
-            Self::Regression => "regression",
-        }
-    }
-}
-
-/// A video or an image of a record.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Medium {
-    /// Frames over time.
-    Video(PathBuf),
-    /// One frame.
-    Image(PathBuf),
-}
-
-impl Medium {
-    /// The file.
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::Video(path) | Self::Image(path) => path,
-        }
-    }
-}
-
-impl Record {
-    /// The whole conversation to learn from; what it shows is medium 0, shown with the first question.
-    pub fn messages(&self) -> Vec<Message> {
-        let mut messages = self.prompt();
-        messages.push(Message::text(Role::Assistant, self.answer.as_str()));
-        for turn in &self.turns {
-            messages.push(Message::text(Role::User, turn.query.as_str()));
-            messages.push(Message::text(Role::Assistant, turn.answer.as_str()));
-        }
-        messages
-    }
-
-    /// The conversation up to the first answer.
-    pub fn prompt(&self) -> Vec<Message> {
-        let system = self.system.as_deref();
-        let system = system.map(|words| Message::text(Role::System, words));
-        let question = match self.medium() {
-            Some(_) => Message::about(0, self.query.as_str()),
-            None => Message::text(Role::User, self.query.as_str()),
-        };
-        system.into_iter().chain([question]).collect()
-    }
-
-    /// What it shows.
-    pub fn medium(&self) -> Option<Medium> {
-        let video = self.video.clone().map(Medium::Video);
-        video.or_else(|| self.image.clone().map(Medium::Image))
-    }
-
-    /// Its media path, to be changed.
-    fn path_mut(&mut self) -> Option<&mut PathBuf> {
-        self.video.as_mut().or(self.image.as_mut())
-    }
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
 
 /// All records of a JSONL file in its order; empty lines are nothing. If any line is bad, an error
 /// that says which lines and why.
@@ -261,7 +116,7 @@ impl<'a> Bad<'a> {
 
 fn parse(line: &[u8], folder: &Path) -> Result<Record, String> {
     let mut record: Record = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-    check(&record)?;
+    check_record(&record)?;
     if let Some(path) = record.path_mut() {
         if !is_inside(path) {
             return Err(format!(
@@ -275,7 +130,7 @@ fn parse(line: &[u8], folder: &Path) -> Result<Record, String> {
 }
 
 /// What holds for every record, wherever it comes from.
-fn check(record: &Record) -> Result<(), String> {
+fn check_record(record: &Record) -> Result<(), String> {
     let first = [
         ("id", &record.id),
         ("query", &record.query),
@@ -300,14 +155,10 @@ fn check(record: &Record) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a path stays below the folder that it is relative to.
-fn is_inside(path: &Path) -> bool {
-    let normal = |part| matches!(part, Component::Normal(_));
-    !path.as_os_str().is_empty() && path.components().all(normal)
-}
-
 #[cfg(test)]
 mod tests {
+    use safety::Subset;
+
     use super::*;
 
     fn read_text(text: &[u8]) -> Result<Vec<Record>, Error> {

@@ -193,9 +193,9 @@ fn an_encoder_that_panics_is_an_error_of_the_record() {
     feed.ahead(&[0, 1]);
     let error = loop {
         // Whoever makes it panics; here it shall be the background thread.
-        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| feed.example(0))) {
-            Ok(result) => break result.unwrap_err().to_string(),
-            Err(_) => {}
+        let asked = std::panic::AssertUnwindSafe(|| feed.example(0));
+        if let Ok(result) = std::panic::catch_unwind(asked) {
+            break result.unwrap_err().to_string();
         }
     };
     assert!(error.contains("record 0.mp4"), "{error}");

@@ -53,8 +53,8 @@ fn several_callers_get_what_they_ask_for() {
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                for i in 0..records.len() {
-                    assert_eq!(feed.example(i).unwrap().id, records[i].id);
+                for (i, record) in records.iter().enumerate() {
+                    assert_eq!(feed.example(i).unwrap().id, record.id);
                 }
             });
         }

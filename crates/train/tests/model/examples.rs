@@ -92,7 +92,7 @@ fn records_about_one_video_share_its_patches() {
         .collect();
     assert_eq!(ids, ["a", "b", "c"]);
     let (first, second) = (&found.usable[0], &found.usable[2]);
-    assert!(Arc::ptr_eq(&patches(first)[0], &patches(second)[0]));
+    assert!(Arc::ptr_eq(patches(first)[0], patches(second)[0]));
     assert!(found.usable[1].media.is_empty());
 }
 
