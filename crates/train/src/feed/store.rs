@@ -7,7 +7,7 @@
 // T frames, E width
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -99,9 +99,8 @@ impl Store {
         let bytes = serialized(features)?;
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let aside = path.with_extension(format!("{}-{count}.tmp", std::process::id()));
-        let written = fs::write(&aside, &bytes)
-            .and_then(|()| File::open(&aside)?.sync_all())
-            .and_then(|()| fs::rename(&aside, path));
+        // Not synced: what a power cut takes is noticed by its hash and made again.
+        let written = fs::write(&aside, &bytes).and_then(|()| fs::rename(&aside, path));
         if let Err(error) = written {
             let _nothing_more_can_be_done = fs::remove_file(&aside);
             return Err(error);
@@ -213,6 +212,8 @@ fn parse(bytes: &[u8], device: &Device) -> Option<Features> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     fn features() -> Features {

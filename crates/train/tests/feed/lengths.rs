@@ -1,7 +1,7 @@
 //! What an example costs is known before anything is decoded.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use model::Processor;
 use train::data::Record;
@@ -37,34 +37,52 @@ fn processor(name: &str, compression: bool) -> Arc<Processor> {
 }
 
 /// Films of many lengths, rates and sizes, one that stands still, and a picture.
+const FILMS: [(&str, &str); 7] = [
+    ("0.mp4", "testsrc=size=84x56:rate=4:duration=2"),
+    ("1.mp4", "testsrc=size=60x90:rate=30000/1001:duration=3"),
+    ("2.mp4", "testsrc=size=300x200:rate=25:duration=0.2"),
+    ("3.mp4", "color=gray:size=120x80:rate=10:duration=12.3"),
+    ("4.mp4", "testsrc=size=128x72:rate=12:duration=7.5"),
+    ("5.mkv", "testsrc=size=84x56:rate=4:duration=2"),
+    ("6.png", "testsrc=size=150x70:rate=1:duration=1"),
+];
+
+/// One about each film and one about none.
 fn records(folder: &Path) -> Vec<Record> {
-    let sources = [
-        "testsrc=size=84x56:rate=4:duration=2",
-        "testsrc=size=60x90:rate=30000/1001:duration=3",
-        "testsrc=size=300x200:rate=25:duration=0.2",
-        "color=gray:size=120x80:rate=10:duration=12.3",
-        "testsrc=size=128x72:rate=12:duration=7.5",
-    ];
     let mut records = vec![record(folder, "text", None)];
-    for (i, source) in sources.iter().enumerate() {
-        let name = format!("{i}.mp4");
-        film(folder, &name, source);
-        records.push(record(folder, &name, Some(&name)));
+    for (name, _) in FILMS {
+        let about = record(folder, name, Some(name));
+        records.push(match name.ends_with(".png") {
+            true => Record {
+                image: about.video.clone(),
+                video: None,
+                ..about
+            },
+            false => about,
+        });
     }
-    film(folder, "5.mkv", sources[0]);
-    records.push(record(folder, "mkv", Some("5.mkv")));
-    film(folder, "6.png", "testsrc=size=150x70:rate=1:duration=1");
-    records.push(Record {
-        image: Some(folder.join("6.png")),
-        ..record(folder, "image", None)
-    });
     records
+}
+
+/// A folder with the films of [`records`], made once and kept beside the build.
+fn shared() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let filmed = || {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("feed-lengths");
+        std::fs::create_dir_all(&folder).unwrap();
+        for (name, source) in FILMS {
+            let aside = format!("aside-{}-{name}", std::process::id());
+            film(&folder, &aside, source);
+            std::fs::rename(folder.join(aside), folder.join(name)).unwrap();
+        }
+        folder
+    };
+    FOLDER.get_or_init(filmed)
 }
 
 /// Tokens foreseen and found of each record.
 fn tokens(processor: &Arc<Processor>, sampling: Sampling) -> Vec<(usize, usize)> {
-    let folder = tempfile::tempdir().unwrap();
-    let records = records(folder.path());
+    let records = records(shared());
     let mut settings = settings(0, 1);
     settings.processor = Arc::clone(processor);
     settings.sampling = sampling;
@@ -122,7 +140,7 @@ fn with_compression_the_length_is_a_bound() {
 #[test]
 fn what_was_decoded_before_changes_no_length() {
     let folder = tempfile::tempdir().unwrap();
-    let records = records(folder.path());
+    let records = records(shared());
     let lengths = |disk: &Path| {
         let mut settings = settings(0, 9);
         settings.disk = Some(train::feed::Disk {

@@ -37,7 +37,7 @@ fn examples_are_the_same_whatever_is_planned_and_however_many_threads_make_them(
             assert_eq!(said(&feed.example(i).unwrap()), want[i]);
         }
         // Nobody said that these would come.
-        for i in (0..records.len()).rev() {
+        for i in [7, 0, 1] {
             assert_eq!(said(&feed.example(i).unwrap()), want[i]);
         }
     }
