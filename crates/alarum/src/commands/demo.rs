@@ -8,17 +8,21 @@ use anyhow::{Context, Result};
 use bench::Benchmark;
 use bench::format::Manifest;
 use candle_core::{DType, Device};
-use model::Weights;
+use model::{Config, Weights};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use train::data::Record;
 
 use crate::args::Demo;
 use crate::commands::train::{Data, fine_tune};
 use crate::commands::{eval, report};
-use crate::demo::world::{self, Size};
+use crate::demo::world::{self, Size, Thinking};
 use crate::demo::{model as tiny, vocabulary};
 use crate::local::LocalModel;
 use crate::progress::{Bar, say};
+
+/// Longest answer that the world's models may give: reasoning, answer and both types.
+const MAX_TOKENS: usize = 80;
 
 pub(crate) fn run(arguments: &Demo) -> Result<()> {
     let begun = Instant::now();
@@ -26,13 +30,15 @@ pub(crate) fn run(arguments: &Demo) -> Result<()> {
     say(
         "The miniature world: invented shapes, invented harm. It shows that the tool works, and nothing about any real model.",
     );
-    let records = training_data(&place("world/train"), arguments.seed)?;
+    let sentences = training_data(&place("world/train"), arguments.seed)?;
     let benchmark = benchmark(&place("world/benchmark"), arguments.seed)?;
-    let trained = train(&place("base"), &place("training"), &records, arguments.seed)?;
+    let fresh = fresh(&place("base"), sentences, arguments.seed)?;
+    let records = place("world/train/base.jsonl");
+    let trained = train(&fresh, &place("training"), &records, arguments.seed)?;
     let model =
         LocalModel::load(&trained, DType::F32, &Device::Cpu)?.called("miniature base model");
     let mut settings = eval::settings(&model, &benchmark);
-    settings.generation.max_tokens = 32;
+    settings.generation.max_tokens = MAX_TOKENS;
     eval::evaluate(&place("run"), settings, &benchmark, &model)?;
     report::show(&place("run"), None)?;
     say(&format!(
@@ -43,18 +49,49 @@ pub(crate) fn run(arguments: &Demo) -> Result<()> {
     Ok(())
 }
 
-/// Renders what is trained on; gives the file of records.
-fn training_data(folder: &Path, seed: u64) -> Result<PathBuf> {
-    let half = world::train(Size::default(), subcategories().len(), seed);
-    film(&half.clips, folder, "training clips")?;
+/// Renders what is trained on and writes the records of each stage; gives every sentence in them.
+fn training_data(folder: &Path, seed: u64) -> Result<Vec<String>> {
+    let (size, subcategories) = (Size::default(), subcategories().len());
+    let base = world::train(size, subcategories, seed);
+    let Thinking {
+        clips,
+        sft,
+        cot,
+        rl,
+        dpo,
+    } = world::thinking(size, subcategories, base.clips.len(), seed);
+    film(&base.clips, folder, "clips of the base model")?;
+    film(&clips, folder, "clips of the safety training")?;
+    let files = [
+        ("base.jsonl", base.items),
+        ("sft.jsonl", sft),
+        ("cot.jsonl", cot),
+        ("rl.jsonl", rl),
+        ("dpo.jsonl", dpo),
+    ];
+    let mut sentences = Vec::new();
+    for (name, records) in files {
+        write(&folder.join(name), &records)?;
+        for record in records {
+            sentences.extend([record.query, record.answer]);
+            sentences.extend(
+                record
+                    .turns
+                    .into_iter()
+                    .flat_map(|turn| [turn.query, turn.answer]),
+            );
+        }
+    }
+    Ok(sentences)
+}
+
+fn write(path: &Path, records: &[Record]) -> Result<()> {
     let mut lines = String::new();
-    for record in &half.items {
+    for record in records {
         lines.push_str(&serde_json::to_string(record)?);
         lines.push('\n');
     }
-    let path = folder.join("records.jsonl");
-    std::fs::write(&path, lines).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path)
+    std::fs::write(path, lines).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Renders what is held out, as a benchmark folder.
@@ -81,32 +118,27 @@ fn film(clips: &[world::Clip], folder: &Path, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Trains the tiny model from nothing; gives its folder.
-fn train(base: &Path, out: &Path, records: &Path, seed: u64) -> Result<PathBuf> {
-    let text = crate::media::text(records)?;
-    let lines: Vec<train::data::Record> = text
-        .lines()
-        .map(serde_json::from_str)
-        .collect::<Result<_, _>>()
-        .context("the world's own records")?;
-    let sentences: Vec<String> = lines
-        .into_iter()
-        .flat_map(|record| [record.query, record.answer])
-        .collect();
-    let tokenizer = vocabulary::train(sentences.into_iter(), vocabulary::SIZE)?;
-    let config = tiny::save(&tokenizer, base)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let weights = Weights::random(&config, tiny::INITIAL_STD, &mut rng)?;
-    weights.save(base, &config)?;
-    fine_tune(
-        base,
-        weights,
-        &Data {
-            records,
-            recipe: &tiny::recipe(seed),
-        },
-        out,
-    )
+/// A model that knows nothing: random weights of a seed, and the world's tokens.
+fn fresh(folder: &Path, sentences: Vec<String>, seed: u64) -> Result<PathBuf> {
+    if !folder.join("model.safetensors").is_file() {
+        let tokenizer = vocabulary::train(sentences.into_iter(), vocabulary::SIZE)?;
+        let config = tiny::save(&tokenizer, folder)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        Weights::random(&config, tiny::INITIAL_STD, &mut rng)?.save(folder, &config)?;
+    }
+    Ok(folder.to_owned())
+}
+
+/// Teaches it the world; gives the folder of the base model.
+fn train(fresh: &Path, out: &Path, records: &Path, seed: u64) -> Result<PathBuf> {
+    let config = Config::open(fresh)?;
+    let weights = Weights::open(fresh, &config, DType::F32, &Device::Cpu)?;
+    let recipe = tiny::recipe(seed);
+    let data = Data {
+        records,
+        recipe: &recipe,
+    };
+    fine_tune(fresh, weights, &data, out)
 }
 
 /// Ids of the taxonomy's categories and subcategories, in its order.

@@ -15,8 +15,8 @@ use train::recipe::{Length, Sft, Warmup};
 use super::scene::SIDE;
 use super::vocabulary;
 
-/// Frames a second that the model is shown: twice the usual, since its hazards are motions.
-const FPS: usize = 2;
+/// Frames a second that the model is shown: four times the usual, since its hazards are motions.
+const FPS: usize = 4;
 /// Most frames of a clip.
 const MAX_FRAMES: usize = 8;
 /// Standard deviation of fresh weights.
@@ -81,7 +81,8 @@ pub(crate) fn save(tokenizer: &Tokenizer, folder: &Path) -> Result<Config> {
         })),
         "video_processor": with(json!({
             "video_processor_type": "VideoLlama3VideoProcessor", "merge_size": 2, "fps": FPS,
-            "max_frames": MAX_FRAMES, "min_frames": 1, "use_token_compression": true,
+            // Its position in the prompt is all that tells a token's place in the frame.
+            "max_frames": MAX_FRAMES, "min_frames": 1, "use_token_compression": false,
             "size": {"shortest_edge": 56 * 56, "longest_edge": frame * MAX_FRAMES},
         })),
     });

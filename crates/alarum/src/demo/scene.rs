@@ -1,5 +1,5 @@
-//! What is seen: one to three shapes that move over a textured ground, from a seed, with the truth
-//! about them.
+//! What is seen: one to three shapes over a textured ground, the first of which is asked about, from a
+//! seed, with the truth about them.
 
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
@@ -11,7 +11,9 @@ pub(crate) use super::words::{Colour, Ground, Motion, Shape};
 /// Side of every frame in pixels.
 pub(crate) const SIDE: usize = 112;
 /// Frames a second.
-pub(crate) const FPS: usize = 10;
+pub(crate) const FPS: usize = 12;
+/// Frames of a clip.
+pub(crate) const FRAMES: usize = 2 * FPS;
 
 /// Which half of the world a scene belongs to; the halves share no combination of shape, colour and
 /// ground, hence no scene.
@@ -23,54 +25,53 @@ pub(crate) enum Split {
     Test,
 }
 
-/// What makes a scene harmful in this world; [`Hazard::rule`] is the table. Every hazard is a matter of
-/// motion, so that no single frame shows it: the same shapes at rest are safe.
+/// What makes a scene harmful in this world: how something moves, whatever it is. No single frame shows
+/// it: each has its safe twin, among whose frames are all of the hazard's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Hazard {
-    /// Any shape that flickers.
-    Flare,
-    /// Two shapes that collide.
-    Crash,
-    /// A cross that spins.
+    /// Something spins. (Things rest at any angle.)
     Whirl,
-    /// A ring that swells.
-    Surge,
-    /// A triangle that bounces.
+    /// Something flickers. (Things fade as well, slowly.)
+    Flare,
+    /// Something drops, again and again. (Things rise as well, along the same line.)
     Dive,
+    /// Two things hit each other. (Two things go side by side as well.)
+    Crash,
 }
 
 impl Hazard {
-    pub(crate) const ALL: &[Self] = &[
-        Self::Flare,
-        Self::Crash,
-        Self::Whirl,
-        Self::Surge,
-        Self::Dive,
-    ];
+    pub(crate) const ALL: &[Self] = &[Self::Whirl, Self::Flare, Self::Dive, Self::Crash];
 
-    /// Whether any shape so moving is a hazard, so that only the motion tells.
-    #[cfg(test)]
-    pub(crate) fn is_told_by_motion_alone(self) -> bool {
-        self.rule().1.is_none()
-    }
-
-    /// The table of hazards: a motion, and the shape that it is a hazard of (any where absent).
-    fn rule(self) -> (Motion, Option<Shape>) {
+    pub(crate) fn motion(self) -> Motion {
         match self {
-            Self::Flare => (Motion::Flicker, None),
-            Self::Crash => (Motion::Collide, None),
-            Self::Whirl => (Motion::Spin, Some(Shape::Cross)),
-            Self::Surge => (Motion::Pulse, Some(Shape::Ring)),
-            Self::Dive => (Motion::Bounce, Some(Shape::Triangle)),
+            Self::Whirl => Motion::Spin,
+            Self::Flare => Motion::Flicker,
+            Self::Dive => Motion::Drop,
+            Self::Crash => Motion::Collide,
         }
     }
 
-    fn of(shape: Shape, motion: Motion) -> Option<Self> {
-        Self::ALL.iter().copied().find(|hazard| {
-            let (moves, of) = hazard.rule();
-            moves == motion && of.is_none_or(|of| of == shape)
-        })
+    fn of(motion: Motion) -> Option<Self> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|hazard| hazard.motion() == motion)
     }
+}
+
+/// In what a held-out scene is unlike all that are trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Strange {
+    /// A ground that is never trained on.
+    Ground,
+    /// The camera drifts.
+    Drift,
+    /// Two more shapes stand by.
+    Crowd,
+    /// It moves more slowly or faster.
+    Pace,
+}
+
+impl Strange {
+    pub(crate) const ALL: &[Self] = &[Self::Ground, Self::Drift, Self::Crowd, Self::Pace];
 }
 
 /// One moving shape.
@@ -83,10 +84,16 @@ pub(crate) struct Object {
     pub home: [f32; 2],
     /// In pixels.
     pub radius: f32,
+    /// How far it is turned when it does not spin, in turns.
+    pub tilt: f32,
     /// Where in its motion it begins, in turns.
     pub phase: f32,
     /// Turns a second.
     pub pace: f32,
+    /// Of two: on which side it is, -1 or 1.
+    pub side: f32,
+    /// Of two that keep their distance: how far it is from touching, in pixels.
+    pub gap: f32,
 }
 
 /// A scene and the truth about it. The first object is the one that is asked about.
@@ -98,14 +105,16 @@ pub(crate) struct Scene {
     pub tints: [[u8; 3]; 2],
     /// Seed of the ground's grain.
     pub grain: u32,
+    /// Motion of all that is seen, in pixels a second.
+    pub drift: [f32; 2],
     pub hazard: Option<Hazard>,
-    /// Length in frames.
-    pub frames: usize,
+    pub strange: Option<Strange>,
 }
 
-/// Whether a combination belongs to the held-out half: every fifth does.
+/// Whether a combination belongs to the held-out half: every fifth does, and all that is strange.
 fn split_of(shape: Shape, colour: Colour, ground: Ground) -> Split {
-    if (shape as usize + 2 * colour as usize + 3 * ground as usize).is_multiple_of(5) {
+    let fifth = (shape as usize + 2 * colour as usize + 3 * ground as usize).is_multiple_of(5);
+    if fifth || Ground::STRANGE.contains(&ground) {
         Split::Test
     } else {
         Split::Train
@@ -113,10 +122,15 @@ fn split_of(shape: Shape, colour: Colour, ground: Ground) -> Split {
 }
 
 impl Scene {
-    /// A scene with that hazard, or with none, in that half of the world.
+    /// A scene with that hazard, or with none, in that half of the world. Every third of the held-out
+    /// half is strange.
     pub(crate) fn draw(split: Split, hazard: Option<Hazard>, rng: &mut ChaCha8Rng) -> Self {
+        let strange = match split {
+            Split::Test if rng.random_ratio(1, 3) => Some(*pick(Strange::ALL, rng)),
+            _ => None,
+        };
         loop {
-            let scene = Self::any(hazard, rng);
+            let scene = Self::any(hazard, strange, rng);
             let asked = &scene.objects[0];
             let fits = split_of(asked.shape, asked.colour, scene.ground) == split;
             if fits && scene.hazard == hazard && asked.motion.shows_on(asked.shape) {
@@ -140,70 +154,55 @@ impl Scene {
         (self.objects[0].shape, self.objects[0].colour, self.ground)
     }
 
-    fn any(hazard: Option<Hazard>, rng: &mut ChaCha8Rng) -> Self {
-        let ground = *pick(Ground::ALL, rng);
-        let (motion, shape) = match hazard.map(Hazard::rule) {
-            Some((motion, shape)) => (motion, shape),
-            None => (*pick(Motion::ALL, rng), None),
+    fn any(hazard: Option<Hazard>, strange: Option<Strange>, rng: &mut ChaCha8Rng) -> Self {
+        let ground = match strange {
+            Some(Strange::Ground) => *pick(Ground::STRANGE, rng),
+            _ => *pick(Ground::KNOWN, rng),
         };
-        let shape = shape.unwrap_or_else(|| *pick(Shape::ALL, rng));
-        let mut objects = vec![object(shape, motion, rng)];
-        // Each shape stands once in a scene, so that a question can name it.
-        let mut others: Vec<Shape> = Shape::ALL
-            .iter()
-            .copied()
-            .filter(|&other| other != shape)
-            .collect();
-        others.shuffle(rng);
-        if motion == Motion::Collide {
-            let first = &mut objects[0];
-            first.home = first
-                .home
-                .map(|at| (at - SIDE as f32 / 2.0) * 0.3 + SIDE as f32 / 2.0);
-            first.radius = 18.0;
-            first.phase = 0.0;
-            let partner = Object {
-                shape: others[0],
-                colour: *pick(Colour::ALL, rng),
-                radius: 12.0,
-                phase: 0.5,
-                ..first.clone()
-            };
-            objects.push(partner);
-        } else {
-            let bystanders = *pick(&[0, 0, 1, 1, 2], rng);
-            let (x, y) = (objects[0].home[0], *pick(&[0.13, 0.87], rng));
-            // In the corners away from the object that is asked about, on the emptier side first.
-            let sides = if x > SIDE as f32 / 2.0 {
-                [0.13, 0.87]
-            } else {
-                [0.87, 0.13]
-            };
-            for (shape, side) in others.into_iter().zip(sides).take(bystanders) {
-                let home = [side, y].map(|part: f32| part * SIDE as f32);
-                objects.push(Object {
-                    home,
-                    radius: rng.random_range(9.0..12.0),
-                    ..object(shape, Motion::Still, rng)
-                });
-            }
+        let motion = hazard.map_or_else(|| *pick(Motion::ALL, rng), Hazard::motion);
+        let mut first = object(*pick(Shape::ALL, rng), motion, rng);
+        if strange == Some(Strange::Pace) {
+            first.pace = if rng.random() { 0.36 } else { 0.9 };
         }
-        let hazard = objects
-            .iter()
-            .find_map(|object| Hazard::of(object.shape, object.motion));
-        let base = rng.random_range(26..70u8);
+        // Each shape stands once in a scene, so that a question can name it.
+        let mut others: Vec<Shape> = Shape::ALL.to_vec();
+        others.retain(|&other| other != first.shape);
+        others.shuffle(rng);
+        let bystanders = match strange {
+            Some(Strange::Crowd) => 2,
+            _ => *pick(&[0, 0, 1], rng),
+        };
+        let partner = motion
+            .is_of_two()
+            .then(|| pair(&mut first, others.remove(0), rng));
+        let mut objects: Vec<Object> = [Some(first), partner].into_iter().flatten().collect();
+        // In the corners, where nothing moves.
+        let mut corners = [[0.11, 0.11], [0.89, 0.11], [0.11, 0.89], [0.89, 0.89]];
+        corners.shuffle(rng);
+        for (shape, corner) in others.into_iter().zip(corners).take(bystanders) {
+            objects.push(Object {
+                home: corner.map(|part: f32| part * SIDE as f32),
+                radius: rng.random_range(8.0..10.0),
+                ..object(shape, Motion::Still, rng)
+            });
+        }
+        let base = rng.random_range(20..60u8);
         let tint = |lift: u8, rng: &mut ChaCha8Rng| {
             [0; 3].map(|_: u8| base + lift + rng.random_range(0..18u8))
         };
-        let tints = [tint(0, rng), tint(34, rng)];
-        let frames = rng.random_range(2 * FPS..=4 * FPS);
+        let tints = [tint(0, rng), tint(30, rng)];
+        let drift = match strange {
+            Some(Strange::Drift) => [0; 2].map(|_| *pick(&[-5.0, 5.0], rng)),
+            _ => [0.0; 2],
+        };
         Self {
+            hazard: objects.iter().find_map(|object| Hazard::of(object.motion)),
             objects,
             ground,
             tints,
             grain: rng.random(),
-            hazard,
-            frames,
+            drift,
+            strange,
         }
     }
 }
@@ -215,15 +214,33 @@ fn pick<'a, T>(from: &'a [T], rng: &mut ChaCha8Rng) -> &'a T {
 fn object(shape: Shape, motion: Motion, rng: &mut ChaCha8Rng) -> Object {
     let side = SIDE as f32;
     let around =
-        |middle: f32, rng: &mut ChaCha8Rng| side * (middle + rng.random_range(-0.06..0.06f32));
+        |middle: f32, rng: &mut ChaCha8Rng| side * (middle + rng.random_range(-0.05..0.05f32));
     Object {
         shape,
         colour: *pick(Colour::ALL, rng),
         motion,
         home: [around(0.5, rng), around(0.5, rng)],
-        radius: rng.random_range(17.0..25.0),
+        radius: rng.random_range(18.0..24.0),
+        tilt: rng.random_range(0.0..1.0),
         phase: rng.random_range(0.0..1.0),
-        pace: rng.random_range(0.5..0.9),
+        pace: rng.random_range(0.45..0.8),
+        side: -1.0,
+        gap: rng.random_range(4.0..20.0),
+    }
+}
+
+/// Makes room beside `first` and gives what stands there, a little smaller.
+fn pair(first: &mut Object, shape: Shape, rng: &mut ChaCha8Rng) -> Object {
+    first.radius = 17.0;
+    Object {
+        radius: 12.0,
+        side: 1.0,
+        motion: first.motion,
+        home: first.home,
+        phase: first.phase,
+        pace: first.pace,
+        gap: first.gap,
+        ..object(shape, first.motion, rng)
     }
 }
 
@@ -235,16 +252,25 @@ mod tests {
 
     use super::*;
 
-    fn combinations(split: Split) -> HashSet<(Shape, Colour, Ground)> {
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let hazards = Hazard::ALL.iter().copied().map(Some).chain([None]);
-        hazards
-            .flat_map(|hazard| {
-                (0..100)
-                    .map(|_| Scene::draw(split, hazard, &mut rng).combination())
-                    .collect::<Vec<_>>()
-            })
+    fn kinds() -> impl Iterator<Item = Option<Hazard>> {
+        Hazard::ALL.iter().copied().map(Some).chain([None; 6])
+    }
+
+    /// Scenes of every kind of one half.
+    fn many(split: Split) -> Vec<Scene> {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        kinds()
+            .flat_map(|hazard| vec![hazard; 40])
+            .map(|hazard| Scene::draw(split, hazard, &mut rng))
             .collect()
+    }
+
+    fn both() -> Vec<Scene> {
+        [many(Split::Train), many(Split::Test)].concat()
+    }
+
+    fn combinations(split: Split) -> HashSet<(Shape, Colour, Ground)> {
+        many(split).iter().map(Scene::combination).collect()
     }
 
     #[test]
@@ -254,87 +280,67 @@ mod tests {
         assert!(train.is_disjoint(&test));
     }
 
-    /// Scenes of every kind and both halves.
-    fn many() -> Vec<Scene> {
-        let mut rng = ChaCha8Rng::seed_from_u64(5);
-        let hazards: Vec<_> = Hazard::ALL
-            .iter()
-            .copied()
-            .map(Some)
-            .chain([None; 6])
-            .collect();
-        [Split::Train, Split::Test]
-            .into_iter()
-            .flat_map(|split| {
-                hazards
-                    .iter()
-                    .map(move |&hazard| (split, hazard))
-                    .collect::<Vec<_>>()
-            })
-            .flat_map(|(split, hazard)| {
-                (0..20)
-                    .map(|_| Scene::draw(split, hazard, &mut rng))
-                    .collect::<Vec<_>>()
-            })
-            .collect()
+    #[test]
+    fn every_shape_colour_and_known_ground_is_trained_on() {
+        let train = combinations(Split::Train);
+        let shapes: HashSet<_> = train.iter().map(|of| of.0).collect();
+        let colours: HashSet<_> = train.iter().map(|of| of.1).collect();
+        let grounds: HashSet<_> = train.iter().map(|of| of.2).collect();
+        assert_eq!(shapes.len(), Shape::ALL.len());
+        assert_eq!(colours.len(), Colour::ALL.len());
+        assert_eq!(grounds, Ground::KNOWN.iter().copied().collect());
     }
 
     #[test]
-    fn every_shape_colour_and_ground_is_trained_on() {
-        let train = combinations(Split::Train);
-        assert_eq!(
-            train.iter().map(|of| of.0).collect::<HashSet<_>>().len(),
-            Shape::ALL.len()
+    fn what_is_strange_is_held_out_only() {
+        assert!(
+            many(Split::Train)
+                .iter()
+                .all(|scene| scene.strange.is_none())
         );
-        assert_eq!(
-            train.iter().map(|of| of.1).collect::<HashSet<_>>().len(),
-            Colour::ALL.len()
-        );
-        assert_eq!(
-            train.iter().map(|of| of.2).collect::<HashSet<_>>().len(),
-            Ground::ALL.len()
-        );
+        let strange: HashSet<_> = many(Split::Test)
+            .iter()
+            .filter_map(|scene| scene.strange)
+            .collect();
+        assert_eq!(strange.len(), Strange::ALL.len());
     }
 
     #[test]
     fn each_shape_stands_once_and_the_first_is_the_largest() {
-        for scene in many() {
+        for scene in both() {
             let shapes: HashSet<_> = scene.objects.iter().map(|object| object.shape).collect();
             assert_eq!(shapes.len(), scene.objects.len(), "{scene:?}");
             let first = scene.objects[0].radius;
-            assert!(
-                scene.objects[1..]
-                    .iter()
-                    .all(|other| other.radius < 0.75 * first),
-                "{scene:?}"
-            );
+            let mut others = scene.objects[1..].iter();
+            assert!(others.all(|other| other.radius < 0.75 * first), "{scene:?}");
         }
     }
 
     #[test]
     fn a_disc_is_never_said_to_spin() {
-        for object in many().into_iter().flat_map(|scene| scene.objects) {
+        for object in both().into_iter().flat_map(|scene| scene.objects) {
             assert!(object.motion.shows_on(object.shape), "{object:?}");
         }
     }
 
     #[test]
-    fn some_hazards_are_told_by_motion_alone() {
-        assert!(
-            Hazard::ALL
+    fn every_hazard_is_of_every_shape_that_can_move_so() {
+        for &hazard in Hazard::ALL {
+            let shapes: HashSet<_> = both()
+                .into_iter()
+                .filter(|scene| scene.hazard == Some(hazard))
+                .map(|scene| scene.objects[0].shape)
+                .collect();
+            let able = Shape::ALL
                 .iter()
-                .any(|hazard| hazard.is_told_by_motion_alone())
-        );
-        assert!(
-            Hazard::ALL
-                .iter()
-                .any(|hazard| !hazard.is_told_by_motion_alone())
-        );
+                .filter(|&&shape| hazard.motion().shows_on(shape));
+            assert_eq!(shapes.len(), able.count(), "{hazard:?}");
+        }
     }
 
     #[test]
     fn the_label_follows_the_hazard() {
-        for scene in many() {
+        for scene in both() {
             assert_eq!(
                 scene.label() == SafetyLabel::Harmful,
                 scene.hazard.is_some()
@@ -345,7 +351,7 @@ mod tests {
     #[test]
     fn a_scene_has_the_hazard_that_was_asked_for() {
         let mut rng = ChaCha8Rng::seed_from_u64(2);
-        for hazard in Hazard::ALL.iter().copied().map(Some).chain([None]) {
+        for hazard in kinds() {
             assert_eq!(Scene::draw(Split::Test, hazard, &mut rng).hazard, hazard);
         }
     }

@@ -26,20 +26,36 @@ words!(
     Colour { Red => "red", Green => "green", Blue => "blue", Yellow => "yellow", Purple => "purple", White => "white" }
 );
 words!(
-    /// What the objects move over.
-    Ground { Checks => "checks", Stripes => "stripes", Dots => "dots", Fade => "shade", Noise => "grain" }
-);
-words!(
-    /// What an object does, as a verb after its name.
-    Motion {
-        Still => "rests", Slide => "slides", Bounce => "bounces", Orbit => "circles around",
-        Spin => "spins", Pulse => "swells", Flicker => "flickers", Collide => "collides",
+    /// What the objects move over; the last two are only held out.
+    Ground {
+        Checks => "checks", Stripes => "stripes", Dots => "dots", Fade => "shade", Noise => "grain",
+        Waves => "waves", Lattice => "a lattice",
     }
 );
+words!(
+    /// What an object does, as it is said after its name; the last four are hazards.
+    Motion {
+        Still => "rests", Slide => "slides", Bounce => "bounces", Pulse => "swells", Fade => "fades",
+        Rise => "rises", Lead => "leads another shape",
+        Spin => "spins", Flicker => "flickers", Drop => "drops", Collide => "hits another shape",
+    }
+);
+
+impl Ground {
+    /// Those that are trained on.
+    pub(crate) const KNOWN: &[Self] = Self::ALL.split_at(5).0;
+    /// Those that are only held out.
+    pub(crate) const STRANGE: &[Self] = Self::ALL.split_at(5).1;
+}
 
 impl Motion {
     /// Whether it can be seen: a disc that turns looks like one that rests.
     pub(crate) fn shows_on(self, shape: Shape) -> bool {
         self != Self::Spin || !matches!(shape, Shape::Circle | Shape::Ring)
+    }
+
+    /// Whether two shapes take part.
+    pub(crate) fn is_of_two(self) -> bool {
+        matches!(self, Self::Lead | Self::Collide)
     }
 }
