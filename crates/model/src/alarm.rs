@@ -239,6 +239,28 @@ impl Alarm {
         Ok((self, variables))
     }
 
+    /// The same parts, variables always at their newest value, of which no gradient can be asked.
+    #[must_use]
+    pub fn untracked(&self) -> Self {
+        let mut all = self.clone();
+        for (_, tensor) in all.iter_mut() {
+            *tensor = tensor.detach();
+        }
+        all
+    }
+
+    /// The same parts but for those that `others` has too, which are taken from there.
+    #[must_use]
+    pub fn replaced(&self, others: &BTreeMap<String, Tensor>) -> Self {
+        let mut all = self.clone();
+        for (name, tensor) in all.iter_mut() {
+            if let Some(other) = others.get(name) {
+                *tensor = other.clone();
+            }
+        }
+        all
+    }
+
     fn iter_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut Tensor)> {
         let mut list = vec![
             ("visual_alarm_embedding", &mut self.visual_embedding),

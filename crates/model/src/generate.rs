@@ -144,7 +144,7 @@ fn stop_all(rows: &mut [Generated], done: &[bool]) {
 }
 
 /// `[B, longest, E]`, zeros before the shorter prompts.
-fn pad_left(prompts: &[Tensor], padding: &[usize]) -> Result<Tensor> {
+pub(crate) fn pad_left(prompts: &[Tensor], padding: &[usize]) -> Result<Tensor> {
     let rows = prompts
         .iter()
         .zip(padding)

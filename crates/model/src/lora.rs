@@ -76,6 +76,30 @@ impl LoraConfig {
     }
 }
 
+/// The modules of a model that `config` targets, each with the numbers in its adapter.
+///
+/// # Errors
+/// If the configuration cannot be, or a target fits no layer.
+pub fn sizes(model: &crate::Config, config: &LoraConfig) -> Result<Vec<(String, usize)>> {
+    config.check()?;
+    let linear: Vec<(String, usize)> = names::weights(model)
+        .into_iter()
+        .filter_map(|(name, shape)| {
+            let module = linear_module(&name, shape.len())?.to_owned();
+            let [output, input] = shape.try_into().ok()?;
+            Some((module, config.rank * (output + input)))
+        })
+        .collect();
+    let modules = || linear.iter().map(|(module, _)| module.as_str());
+    refuse_idle_targets(config, modules)?;
+    let targeted = |module: &str| config.targets.iter().any(|target| fits(target, module));
+    Ok(linear
+        .iter()
+        .filter(|(module, _)| targeted(module))
+        .cloned()
+        .collect())
+}
+
 /// Whether a weight of that name belongs to an adapter.
 pub fn is_adapter(name: &str) -> bool {
     name.ends_with(A) || name.ends_with(B)
@@ -154,30 +178,12 @@ impl Weights {
     /// The modules that can have an adapter, in order: every linear layer but the output layer, whose
     /// weight losses read directly.
     fn linear_modules(&self) -> impl Iterator<Item = &str> {
-        self.tensors.iter().filter_map(|(name, tensor)| {
-            let module = name.strip_suffix(".weight")?;
-            let linear = tensor.rank() == 2
-                && !is_adapter(name)
-                && module != "lm_head"
-                && !module.ends_with(".embed_tokens");
-            linear.then_some(module)
-        })
+        let named = self.tensors.iter();
+        named.filter_map(|(name, tensor)| linear_module(name, tensor.rank()))
     }
 
     fn targeted(&self, config: &LoraConfig) -> Result<Vec<String>> {
-        if let Some(target) = config
-            .targets
-            .iter()
-            .find(|target| !self.linear_modules().any(|module| fits(target, module)))
-        {
-            let count = self.linear_modules().count();
-            let first = self.linear_modules().next().unwrap_or("none");
-            return Err(Error::Input(format!(
-                "target {target:?} of the adapters fits none of the model's {count} linear layers \
-                 (the first is {first}); give a whole name, its last parts such as q_proj, or a \
-                 pattern with `*`"
-            )));
-        }
+        refuse_idle_targets(config, || self.linear_modules())?;
         Ok(self
             .linear_modules()
             .filter(|module| config.targets.iter().any(|target| fits(target, module)))
@@ -194,6 +200,31 @@ impl Weights {
             )),
         }
     }
+}
+
+/// The module of a weight, if that is a linear layer that can have an adapter.
+fn linear_module(name: &str, rank: usize) -> Option<&str> {
+    let module = name.strip_suffix(".weight")?;
+    let is_linear =
+        rank == 2 && !is_adapter(name) && module != "lm_head" && !module.ends_with(".embed_tokens");
+    is_linear.then_some(module)
+}
+
+fn refuse_idle_targets<'m, I: Iterator<Item = &'m str>>(
+    config: &LoraConfig,
+    modules: impl Fn() -> I,
+) -> Result<()> {
+    let idle = |target: &&String| !modules().any(|module| fits(target, module));
+    let Some(target) = config.targets.iter().find(idle) else {
+        return Ok(());
+    };
+    let count = modules().count();
+    let first = modules().next().unwrap_or("none");
+    Err(Error::Input(format!(
+        "target {target:?} of the adapters fits none of the model's {count} linear layers \
+         (the first is {first}); give a whole name, its last parts such as q_proj, or a \
+         pattern with `*`"
+    )))
 }
 
 fn fits(target: &str, module: &str) -> bool {

@@ -12,8 +12,10 @@ use crate::decoder::{Cache, Decoder, LeftPadding};
 use crate::error::{Error, Result};
 use crate::lora::Adapter;
 use crate::ops::Linear;
+use crate::packing::Packing;
 use crate::processor::VisionInput;
 use crate::projector::Projector;
+use crate::recompute::Recompute;
 use crate::sequence::Sequence;
 use crate::vision::VisionModel;
 use crate::weights::Weights;
@@ -238,6 +240,21 @@ impl VideoLlama3 {
         cache: Option<&mut Cache>,
     ) -> Result<Tensor> {
         self.decoder.forward(embeddings, padding, cache)
+    }
+
+    /// Final hidden states `[S, E]` of a packed row of embeddings `[S, E]`: each segment's are those it
+    /// would have alone after its prefix. With `recompute`, decoder blocks keep only their inputs, and
+    /// the gradients of their weights are collected there.
+    ///
+    /// # Errors
+    /// If the segments do not make the row, or a tensor operation fails.
+    pub fn hidden_packed(
+        &self,
+        embeddings: &Tensor,
+        packing: &Packing,
+        recompute: Option<&Recompute>,
+    ) -> Result<Tensor> {
+        self.decoder.packed(embeddings, packing, recompute)
     }
 
     /// Token embeddings `[B, 1, E]` of one next token for each row.

@@ -101,6 +101,22 @@ pub(crate) fn softmax(x: &Tensor) -> Result<Tensor> {
     out.to_dtype(x.dtype())
 }
 
+/// Softmax over the keys that each query sees, in f32. `scores` `[.., N, T]` of queries that are the
+/// last N of the T places: the last sees all, each before it one less. Without gradients.
+pub(crate) fn causal_softmax(scores: &Tensor) -> Result<Tensor> {
+    let (_, queries, keys) = scores.dims3()?;
+    if queries == 1 {
+        return softmax(scores);
+    }
+    let unseen = |query: usize, key: usize| key > keys - queries + query;
+    let bias: Vec<f32> = (0..queries)
+        .flat_map(|query| (0..keys).map(move |key| unseen(query, key)))
+        .map(|unseen| if unseen { f32::NEG_INFINITY } else { 0.0 })
+        .collect();
+    let bias = Tensor::from_vec(bias, (queries, keys), scores.device())?;
+    softmax(&scores.broadcast_add(&bias.to_dtype(scores.dtype())?)?)
+}
+
 /// `silu(gate) · up`, element by element.
 pub(crate) fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     gate.silu()? * up

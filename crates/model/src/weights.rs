@@ -150,6 +150,29 @@ impl Weights {
         Ok((Self { tensors, lora }, variables))
     }
 
+    /// The same weights, those that are variables always at their newest value, of which no gradient
+    /// can be asked.
+    #[must_use]
+    pub fn untracked(&self) -> Self {
+        let mut all = self.clone();
+        for tensor in all.tensors.values_mut() {
+            *tensor = tensor.detach();
+        }
+        all
+    }
+
+    /// The same weights but for those that `others` has too, which are taken from there.
+    #[must_use]
+    pub fn replaced(&self, others: &BTreeMap<String, Tensor>) -> Self {
+        let mut all = self.clone();
+        for (name, tensor) in &mut all.tensors {
+            if let Some(other) = others.get(name) {
+                *tensor = other.clone();
+            }
+        }
+        all
+    }
+
     /// Every weight with its name, in the order of names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.tensors

@@ -5,6 +5,7 @@
 // B prompts, S sequence, E width, V vocabulary
 
 mod case;
+mod packed;
 
 use candle_core::{DType, Device, Tensor};
 use case::{Case, goldens};
