@@ -15,8 +15,8 @@ use crate::optimizer::AdamW;
 use crate::order::Position;
 use crate::{BoxError, Error};
 
-const STATE: &str = "state.json";
-const OPTIMIZER: &str = "optimizer.safetensors";
+pub(crate) const STATE: &str = "state.json";
+pub(crate) const OPTIMIZER: &str = "optimizer.safetensors";
 const NAME: &str = "checkpoint-";
 /// What a folder is called before it is complete.
 const ASIDE: &str = ".writing-checkpoint-";
@@ -44,7 +44,7 @@ pub struct State {
     pub position: Position,
     /// The resolved recipe.
     pub recipe: serde_json::Value,
-    /// SHA-256 over the samples' ids, lengths and target counts.
+    /// SHA-256 over the samples' ids, lengths, target counts and labels.
     pub data: String,
     /// Sizes in bytes of the other files here.
     #[serde(default)]

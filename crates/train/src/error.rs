@@ -11,9 +11,20 @@ pub enum Error {
     /// The recipe is not TOML, or has an unknown key or a value of the wrong type.
     #[error("recipe cannot be read")]
     RecipeSyntax(#[source] toml::de::Error),
+    /// What is wrong with a file of the user's.
+    #[error("{path} cannot be used", path = path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Box<Self>,
+    },
     /// A key of the recipe has a value that makes no sense.
-    #[error("recipe key `{key}` is {value}: {remedy}")]
+    #[error("{line}recipe key `{key}` is {value}: {remedy}", line = line.map_or_else(String::new, |line| format!("line {line}: ")))]
     Recipe {
+        /// Counted from 1, where it is known.
+        line: Option<usize>,
         /// Path of the key, with dots.
         key: String,
         /// What it says now.
@@ -44,6 +55,42 @@ pub enum Error {
         count: usize,
         /// The first few with their numbers and reasons.
         first: String,
+    },
+    /// More records are asked for than a file has.
+    #[error("{path} has {found} records, {wanted} were to be drawn: write a smaller `take`", path = path.display())]
+    TooFew {
+        /// The file.
+        path: PathBuf,
+        /// As the recipe says.
+        wanted: usize,
+        /// As there are.
+        found: usize,
+    },
+    /// A stage was asked for that the recipe does not have.
+    #[error("the recipe has no stage `{name}`, its stages are {names}")]
+    NoStage {
+        /// As it was asked for.
+        name: String,
+        /// What there is.
+        names: String,
+    },
+    /// A reward endpoint cannot be called.
+    #[error("reward endpoint `{name}` cannot be used")]
+    Endpoint {
+        /// As the recipe calls it.
+        name: String,
+        /// Why not.
+        #[source]
+        source: BoxError,
+    },
+    /// A sample cannot be made into what the model reads.
+    #[error("sample {id} cannot be used")]
+    Sample {
+        /// Which.
+        id: String,
+        /// Why: most often a video that cannot be read.
+        #[source]
+        source: BoxError,
     },
     /// A record that nothing can be made of.
     #[error("record {id} cannot be used: {reason}")]
@@ -191,6 +238,29 @@ pub enum Error {
         #[source]
         source: candle_core::Error,
     },
+}
+
+impl Error {
+    /// Whether it is for the user to mend: a recipe, a data file, a folder.
+    pub fn is_users(&self) -> bool {
+        matches!(
+            self,
+            Self::RecipeSyntax(_)
+                | Self::InFile { .. }
+                | Self::Recipe { .. }
+                | Self::UnmatchedPattern { .. }
+                | Self::BadLines { .. }
+                | Self::TooFew { .. }
+                | Self::NoStage { .. }
+                | Self::Sample { .. }
+                | Self::Unusable { .. }
+                | Self::NoSamples { .. }
+                | Self::NoTarget { .. }
+                | Self::OtherRun { .. }
+                | Self::Busy { .. }
+                | Self::BadFile { .. }
+        )
+    }
 }
 
 impl From<model::Error> for Error {

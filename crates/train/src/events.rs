@@ -47,7 +47,7 @@ pub struct RunStart {
     pub seed: u64,
     /// Of the program and of what its numbers depend on.
     pub versions: BTreeMap<String, String>,
-    /// SHA-256 over ids, lengths and target counts of the samples.
+    /// SHA-256 over ids, lengths, target counts and labels of the samples.
     pub data: String,
     /// Samples to learn from.
     pub samples: usize,
@@ -58,7 +58,7 @@ pub struct RunStart {
 }
 
 /// What one optimizer step did.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// Counted from 1.

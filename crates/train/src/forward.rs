@@ -7,6 +7,8 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use model::{Sequence, VideoLlama3, VisionInput};
 
+use crate::order::Size;
+
 /// One conversation with its media, as the network takes it.
 #[derive(Clone, Debug)]
 pub struct Example {
@@ -17,6 +19,20 @@ pub struct Example {
     /// In the order of the sequence's vision spans. Examples about one video share it, and in a batch
     /// it is encoded once.
     pub media: Vec<Shown>,
+}
+
+impl Example {
+    /// What it costs. Features cost no patches.
+    pub fn size(&self) -> Size {
+        let patches = self.media.iter().map(|medium| match medium {
+            Shown::Patches(input) => input.grid.iter().product(),
+            Shown::Features(_) => 0,
+        });
+        Size {
+            tokens: self.sequence.input_ids.len(),
+            patches: patches.sum(),
+        }
+    }
 }
 
 /// A video or an image of an example.
@@ -55,7 +71,10 @@ pub fn longest(examples: &[&Example]) -> usize {
 
 /// Vision tokens of each medium of each example. Media of one frame size are encoded together, as
 /// the frames of one long video: attention stays inside a frame.
-fn features(model: &VideoLlama3, examples: &[&Example]) -> model::Result<Vec<Vec<Tensor>>> {
+pub(crate) fn features(
+    model: &VideoLlama3,
+    examples: &[&Example],
+) -> model::Result<Vec<Vec<Tensor>>> {
     let mut distinct: Vec<&Arc<VisionInput>> = Vec::new();
     for medium in examples.iter().flat_map(|example| &example.media) {
         if let Shown::Patches(medium) = medium

@@ -12,7 +12,6 @@ pub mod checkpoint;
 pub mod data;
 pub mod error;
 pub mod events;
-pub mod examples;
 pub mod feed;
 pub mod forward;
 pub mod gradient;
@@ -21,13 +20,18 @@ mod lock;
 pub mod loss;
 pub mod optimizer;
 pub mod order;
+pub mod pack;
+pub mod plan;
 pub mod recipe;
 pub mod reward;
+pub mod rollouts;
+pub mod rounds;
 pub mod run;
 pub mod schedule;
 pub mod stages;
 pub mod step;
 pub mod tensorboard;
+pub mod workers;
 
 pub use error::{BoxError, Error};
 

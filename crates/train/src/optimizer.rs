@@ -68,6 +68,7 @@ impl AdamW {
         let mut slots = BTreeMap::new();
         for (name, parameter) in parameters {
             let assignment = plan.get(name).cloned().ok_or_else(|| Error::Recipe {
+                line: None,
                 key: "frozen".into(),
                 value: format!("covering the trainable parameter `{name}`"),
                 remedy: "build the model with only the parameters that the recipe trains",

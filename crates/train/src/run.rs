@@ -1,4 +1,5 @@
 //! The loop: draw, compute, check, clip, step, write down; from the newest checkpoint if there is one.
+//! What a step learns from is a stage's to say: the samples themselves, or what the model makes of them.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -12,23 +13,30 @@ use crate::checkpoint::{self, Artifacts, State};
 use crate::error::{At, Doing};
 use crate::events::{Event, Journal, RunStart, Step};
 use crate::gradient::clip_coefficient;
+use crate::groups::Assignment;
 use crate::lock::Lock;
 use crate::optimizer::{AdamW, Factors};
 use crate::order::{Order, Position};
-use crate::recipe::{Length, Sft};
-use crate::step::{Computed, Objective, Workers};
-use crate::{Error, Parameters};
+use crate::recipe::{Length, Training, refused};
+use crate::rounds::{Asked, Round, Rounds};
+use crate::step::{Compute, Computed, Objective, compute};
+use crate::workers::Workers;
+use crate::{Error, Parameters, tensorboard};
 
 /// A run: what to do, with what, where.
-pub struct Run<'a, O> {
+pub struct Run<'a, R> {
     /// Holds events and checkpoints; made if it is not there.
     pub folder: &'a Path,
-    /// What to do.
-    pub recipe: &'a Sft,
-    /// What to minimise.
-    pub objective: &'a O,
-    /// What to change. None of them may be frozen by the recipe.
+    /// How the weights change.
+    pub training: &'a Training,
+    /// The whole recipe of the run, for the first event and for refusing to go on with another.
+    pub recipe: serde_json::Value,
+    /// What to learn from.
+    pub rounds: &'a R,
+    /// What to change.
     pub parameters: &'a Parameters,
+    /// How each of them learns.
+    pub plan: &'a BTreeMap<String, Assignment>,
     /// How the weights get to disk and back.
     pub artifacts: &'a dyn Artifacts,
     /// Micro-batches at a time; changes the time a step takes and the memory it needs, no result.
@@ -68,33 +76,28 @@ pub enum Ended {
 }
 
 /// Starts the run of a folder, or takes it up where its newest checkpoint is.
-pub fn run<O: Objective>(
-    run: &Run<'_, O>,
+pub fn run<R: Rounds>(
+    run: &Run<'_, R>,
     progress: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
 ) -> Result<Ended, Error> {
-    let recipe = run.recipe;
-    recipe.check()?;
+    let training = run.training;
+    training.check()?;
     refuse_unlearnable(run)?;
     std::fs::create_dir_all(run.folder).at("create", run.folder)?;
     let _lock = Lock::take(run.folder)?;
-    let lengths: Vec<usize> = run
-        .objective
-        .items()
-        .iter()
-        .map(|item| item.length)
-        .collect();
+    let sizes: Vec<_> = run.rounds.items().iter().map(|item| item.size).collect();
     let order = Order {
-        seed: recipe.seed,
-        lengths: &lengths,
-        batch: recipe.batch,
-        window: recipe.window,
+        seed: training.seed,
+        sizes: &sizes,
+        batch: training.batch,
+        window: training.window,
     };
-    let total = total_steps(recipe, &order);
-    let schedule = recipe.schedule(total);
-    let names = run.parameters.keys().map(String::as_str);
-    let plan = names.filter_map(|name| Some((name.to_owned(), recipe.rules().assignment(name)?)));
-    let mut optimizer = AdamW::new(run.parameters, &plan.collect(), recipe.adam())?;
+    let total = total_steps(training, &order);
+    let schedule = training.schedule(total);
+    let mut optimizer = AdamW::new(run.parameters, run.plan, training.adam())?;
     let (mut state, mut journal) = begin(run, total, &mut optimizer)?;
+    run.rounds.begin(state.step)?;
+    let mut board = tensorboard::mirror(run.folder)?;
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = Workers::new(run.workers, cores)?;
 
@@ -109,37 +112,41 @@ pub fn run<O: Objective>(
             };
             epoch = order.epoch(state.position.epoch);
         }
-        let rest = &epoch[state.position.batch..];
-        let batches = &rest[..recipe.accumulation.min(rest.len())];
         let number = state.step + 1;
-        let computed = workers.compute(run.objective, run.parameters, number, batches)?;
-        let norm = finite_norm(run.objective, &computed, number, batches)?;
-        let factors = Factors {
-            gradient: clip_coefficient(norm, recipe.clip),
-            learning_rate: schedule.factor(state.step),
-        };
-        optimizer.step(&computed.gradients, factors)?;
-        let step = Step {
+        let round = run.rounds.round(Asked {
             step: number,
-            epoch: state.position.epoch,
-            loss: computed.loss,
-            parts: computed.parts,
-            grad_norm: norm,
-            learning_rates: optimizer.learning_rates(factors.learning_rate),
-            samples: computed.totals.samples,
-            tokens: computed.totals.tokens,
-            targets: computed.totals.targets,
-            seconds: started.elapsed().as_secs_f64(),
-        };
+            batches: &epoch[state.position.batch..],
+            accumulation: training.accumulation,
+            workers: &workers,
+        })?;
+        let used = round.used.max(1);
+        let shown = round.shown.clone();
+        let mut step = learn(
+            run,
+            &mut optimizer,
+            round,
+            &Now {
+                number,
+                rate: schedule.factor(state.step),
+                workers: &workers,
+            },
+        )?;
+        run.rounds.after(number)?;
+        step.epoch = state.position.epoch;
+        step.seconds = started.elapsed().as_secs_f64();
         state.step = number;
-        state.position.batch += batches.len();
-        tracing::debug!(step = number, loss = step.loss, grad_norm = norm);
+        state.position.batch += used;
+        tracing::debug!(step = number, loss = step.loss, grad_norm = step.grad_norm);
         journal.write(&Event::Step(step.clone()))?;
-        let is_planned = planned(recipe, total)(number);
+        board.step(&step)?;
+        if !shown.is_empty() {
+            board.completions(number, &shown)?;
+        }
+        let is_planned = planned(training, total)(number);
         if is_planned {
             save(run, &state, &optimizer, &journal)?;
             journal.write(&Event::Checkpoint { step: number })?;
-            checkpoint::prune(run.folder, recipe.keep, planned(recipe, total))?;
+            checkpoint::prune(run.folder, training.keep, planned(training, total))?;
         }
         if progress(&pace.after(&step, total)).is_break() && number < total {
             if !is_planned {
@@ -154,25 +161,105 @@ pub fn run<O: Objective>(
     Ok(Ended::Complete { checkpoint })
 }
 
-fn refuse_unlearnable<O: Objective>(run: &Run<'_, O>) -> Result<(), Error> {
-    if run.objective.items().is_empty() {
+/// The step that is being taken.
+struct Now<'a> {
+    /// Counted from 1.
+    number: usize,
+    /// The schedule's.
+    rate: f64,
+    workers: &'a Workers,
+}
+
+/// Changes the weights by one round, and tells of it.
+fn learn<R: Rounds>(
+    run: &Run<'_, R>,
+    optimizer: &mut AdamW,
+    round: Round<R::Objective<'_>>,
+    now: &Now<'_>,
+) -> Result<Step, Error> {
+    let &Now {
+        number,
+        rate,
+        workers,
+    } = now;
+    let Round {
+        objective,
+        updates,
+        measured,
+        ..
+    } = round;
+    let mut step = Step {
+        step: number,
+        learning_rates: optimizer.learning_rates(rate),
+        parts: measured,
+        ..Step::default()
+    };
+    let count = updates.len() as f32;
+    for (update, batches) in updates.iter().enumerate() {
+        let computed = compute(
+            workers,
+            &Compute {
+                objective: &objective,
+                parameters: run.parameters,
+                step: number,
+                seed: seed_of(run.training.seed, number, update),
+                batches,
+            },
+        )?;
+        let norm = finite_norm(&objective, &computed, number, batches)?;
+        optimizer.step(
+            &computed.gradients,
+            Factors {
+                gradient: clip_coefficient(norm, run.training.clip),
+                learning_rate: rate,
+            },
+        )?;
+        // Of several updates on the same samples their mean is told.
+        step.loss += computed.loss / count;
+        step.grad_norm += norm / f64::from(count);
+        for (name, value) in computed.parts {
+            *step.parts.entry(name).or_default() += value / count;
+        }
+        step.samples = computed.totals.samples;
+        step.tokens = computed.totals.tokens;
+        step.targets = computed.totals.targets;
+    }
+    Ok(step)
+}
+
+/// A seed for everything random in one update of the weights; its micro-batches follow it.
+pub(crate) fn seed_of(seed: u64, step: usize, update: usize) -> u64 {
+    let mut hash = Sha256::new();
+    for part in [seed, step as u64, update as u64] {
+        hash.update(part.to_le_bytes());
+    }
+    let bytes = hash.finalize();
+    u64::from_le_bytes(
+        bytes[..8]
+            .try_into()
+            .expect("a digest has more than 8 bytes"),
+    )
+}
+
+fn refuse_unlearnable<R: Rounds>(run: &Run<'_, R>) -> Result<(), Error> {
+    if run.rounds.items().is_empty() {
         return Err(Error::NoSamples {
             remedy: "give a data file with at least one record",
         });
     }
     if run.parameters.is_empty() {
-        return Err(Error::Recipe {
-            key: "frozen".into(),
-            value: "every parameter".into(),
-            remedy: "leave something to train",
-        });
+        return Err(refused(
+            "frozen",
+            "every parameter",
+            "leave something to train",
+        ));
     }
     Ok(())
 }
 
 /// Optimizer steps of the whole run. An epoch ends with a smaller step if its micro-batches are not a
 /// multiple of the accumulation.
-fn total_steps(recipe: &Sft, order: &Order<'_>) -> usize {
+pub(crate) fn total_steps(recipe: &Training, order: &Order<'_>) -> usize {
     match recipe.length {
         Length::Steps(steps) => steps,
         Length::Epochs(epochs) => (0..epochs)
@@ -182,22 +269,22 @@ fn total_steps(recipe: &Sft, order: &Order<'_>) -> usize {
 }
 
 /// State and journal of a new run, or of one that goes on.
-fn begin<O: Objective>(
-    run: &Run<'_, O>,
+fn begin<R: Rounds>(
+    run: &Run<'_, R>,
     total: usize,
     optimizer: &mut AdamW,
 ) -> Result<(State, Journal), Error> {
-    let recipe = serde_json::to_value(run.recipe).expect("a recipe is plain data with text keys");
-    let fresh = State::new(recipe.clone(), fingerprint(run.objective));
+    let recipe = run.recipe.clone();
+    let fresh = State::new(recipe.clone(), fingerprint(run.rounds));
     if let Some((path, state)) = checkpoint::newest(run.folder)? {
         checkpoint::refuse_other(&path, &state, &fresh)?;
         checkpoint::restore(&path, optimizer, run.artifacts)?;
         tracing::info!(step = state.step, path = %path.display(), "resuming");
         let mut journal = Journal::resume(run.folder, state.step)?;
-        let planned = planned(run.recipe, total);
+        let planned = planned(run.training, total);
         if planned(state.step) {
             journal.write(&Event::Checkpoint { step: state.step })?;
-            checkpoint::prune(run.folder, run.recipe.keep, planned)?;
+            checkpoint::prune(run.folder, run.training.keep, planned)?;
         }
         return Ok((state, journal));
     }
@@ -205,10 +292,10 @@ fn begin<O: Objective>(
     journal.write(&Event::RunStart(RunStart {
         version: 1,
         recipe,
-        seed: run.recipe.seed,
+        seed: run.training.seed,
         versions: run.versions.clone(),
         data: fresh.data.clone(),
-        samples: run.objective.items().len(),
+        samples: run.rounds.items().len(),
         parameters: run
             .parameters
             .values()
@@ -219,11 +306,11 @@ fn begin<O: Objective>(
     Ok((fresh, journal))
 }
 
-fn fingerprint(objective: &impl Objective) -> String {
+fn fingerprint(rounds: &impl Rounds) -> String {
     let mut hash = Sha256::new();
-    for item in objective.items() {
+    for item in rounds.items() {
         // JSON keeps an id that holds a separator apart from two ids.
-        let line = serde_json::json!([item.id, item.length, item.targets]);
+        let line = serde_json::json!([item.id, item.size.tokens, item.targets, item.labels]);
         hash.update(line.to_string());
     }
     hash.finalize()
@@ -259,13 +346,13 @@ fn finite_norm(
 
 /// Whether the recipe asks for a checkpoint after a step. One that a stopped run leaves behind is not
 /// planned: no event tells of it and the next planned one replaces it, so that stopping leaves no trace.
-fn planned(recipe: &Sft, total: usize) -> impl Fn(usize) -> bool {
+fn planned(recipe: &Training, total: usize) -> impl Fn(usize) -> bool {
     let every = recipe.checkpoint_every;
     move |step| step == total || step.is_multiple_of(every)
 }
 
-fn save<O: Objective>(
-    run: &Run<'_, O>,
+fn save<R: Rounds>(
+    run: &Run<'_, R>,
     state: &State,
     optimizer: &AdamW,
     journal: &Journal,

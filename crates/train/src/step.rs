@@ -1,24 +1,29 @@
 //! One optimizer step's gradient: its micro-batches go forward and backward on several threads, and
-//! what they give is added in their order, so that the number of threads changes nothing but time.
+//! what they give is added in their order.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 
 use candle_core::Tensor;
+use model::Recompute;
+use safety::Labels;
 
 use crate::error::Doing;
 use crate::gradient::Gradients;
+use crate::order::Size;
+use crate::workers::Workers;
 use crate::{BoxError, Error, Parameters};
 
 /// One thing to learn from, as far as the loop needs to know it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Item {
     /// Unique in the data.
     pub id: String,
-    /// Tokens that the model reads.
-    pub length: usize,
+    /// Tokens that the model reads, and patches that it sees.
+    pub size: Size,
     /// Tokens that the loss is about.
     pub targets: usize,
+    /// For the alarm heads.
+    pub labels: Labels,
 }
 
 /// Counts over all micro-batches of an optimizer step: what losses are divided by.
@@ -30,28 +35,45 @@ pub struct Totals {
     pub tokens: usize,
     /// For losses per token.
     pub targets: usize,
+    /// Samples with a label of the video.
+    pub visual: usize,
+    /// Samples with a label of the query.
+    pub textual: usize,
 }
 
 impl Totals {
     /// Over these micro-batches.
     pub fn of(items: &[Item], batches: &[Vec<usize>]) -> Self {
-        batches
-            .iter()
-            .flatten()
-            .fold(Self::default(), |sum, &i| Self {
+        batches.iter().flatten().fold(Self::default(), |sum, &i| {
+            let item = &items[i];
+            Self {
                 samples: sum.samples + 1,
-                tokens: sum.tokens + items[i].length,
-                targets: sum.targets + items[i].targets,
-            })
+                tokens: sum.tokens + item.size.tokens,
+                targets: sum.targets + item.targets,
+                visual: sum.visual + usize::from(item.labels.visual.is_some()),
+                textual: sum.textual + usize::from(item.labels.textual.is_some()),
+            }
+        })
     }
+}
+
+/// What a micro-batch knows of the optimizer step that it is part of.
+#[derive(Clone, Copy, Debug)]
+pub struct Micro {
+    /// Over the whole step.
+    pub totals: Totals,
+    /// Of whatever is random in this micro-batch.
+    pub seed: u64,
 }
 
 /// The loss of one micro-batch, already divided by the step's totals: micro-batches add up.
 pub struct Loss {
     /// A scalar that reaches the parameters.
     pub total: Tensor,
-    /// What the total is made of, by name; empty if it is one thing.
+    /// What the total is made of and what was counted on the way, by name, as shares that add up.
     pub parts: Vec<(&'static str, f32)>,
+    /// Holds gradients after the backward pass if blocks were computed again in it.
+    pub recompute: Option<Recompute>,
 }
 
 /// What a stage minimises.
@@ -59,8 +81,11 @@ pub trait Objective: Sync {
     /// All there is to learn from, in an order that is the same in every run.
     fn items(&self) -> &[Item];
 
+    /// Told what comes next, in that order, so that it can be made ready meanwhile.
+    fn ahead(&self, _batches: &[Vec<usize>]) {}
+
     /// The loss of the items with these indices. Called from several threads at a time.
-    fn loss(&self, batch: &[usize], totals: Totals) -> Result<Loss, BoxError>;
+    fn loss(&self, batch: &[usize], micro: Micro) -> Result<Loss, BoxError>;
 }
 
 /// What an optimizer step knows before it changes the weights.
@@ -75,127 +100,102 @@ pub struct Computed {
     pub totals: Totals,
 }
 
-/// Threads in groups, each of which carries one micro-batch at a time.
-///
-/// A group is a pool of its own: matrix products stay inside of it, so that one micro-batch does not
-/// wait for another's. Element-wise operations on large tensors go to one pool of candle's, however,
-/// and take turns there, unless the process was started with `CANDLE_NUM_THREADS=1`: start it so when
-/// there is more than one group.
-pub struct Workers(Vec<rayon::ThreadPool>);
-
-/// The tape is walked by recursion, one frame an operation.
-const STACK_BYTES: usize = 64 << 20;
-
-impl Workers {
-    /// `groups` micro-batches at a time, on `cores` threads in all.
-    pub fn new(groups: NonZeroUsize, cores: NonZeroUsize) -> Result<Self, Error> {
-        let threads = (cores.get() / groups).max(1);
-        let turns = std::env::var("CANDLE_NUM_THREADS").is_ok_and(|threads| threads == "1");
-        if groups.get() > 1 && !turns {
-            tracing::warn!(
-                groups,
-                "micro-batches wait for each other without CANDLE_NUM_THREADS=1"
-            );
-        }
-        let pool = || {
-            rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .stack_size(STACK_BYTES)
-                .build()
-        };
-        let pools: Result<_, _> = (0..groups.get()).map(|_| pool()).collect();
-        pools
-            .map(Self)
-            .map_err(|error| Error::Threads(error.to_string()))
-    }
-
-    /// Loss and gradient of optimizer step `step` over `batches`.
-    pub fn compute(
-        &self,
-        objective: &impl Objective,
-        parameters: &Parameters,
-        step: usize,
-        batches: &[Vec<usize>],
-    ) -> Result<Computed, Error> {
-        let totals = Totals::of(objective.items(), batches);
-        let mut sum = Computed {
-            loss: 0.0,
-            parts: BTreeMap::new(),
-            gradients: Gradients::default(),
-            totals,
-        };
-        for round in batches.chunks(self.0.len()) {
-            let one = |batch: &Vec<usize>| one(objective, parameters, batch, totals);
-            let results: Vec<_> = std::thread::scope(|scope| {
-                let running: Vec<_> = round
-                    .iter()
-                    .zip(&self.0)
-                    .map(|(batch, pool)| scope.spawn(move || pool.install(|| one(batch))))
-                    .collect();
-                running
-                    .into_iter()
-                    .map(std::thread::ScopedJoinHandle::join)
-                    .collect()
-            });
-            for (batch, result) in round.iter().zip(results) {
-                let samples = || {
-                    batch
-                        .iter()
-                        .map(|&i| objective.items()[i].id.clone())
-                        .collect()
-                };
-                let micro = result
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                    .map_err(|source| Error::Objective {
-                        step,
-                        samples: samples(),
-                        source,
-                    })?;
-                if !micro.loss.is_finite() {
-                    return Err(Error::NonFiniteLoss {
-                        step,
-                        loss: micro.loss,
-                        samples: samples(),
-                    });
-                }
-                sum.loss += micro.loss;
-                for (name, value) in micro.parts {
-                    *sum.parts.entry(name.to_owned()).or_default() += value;
-                }
-                sum.gradients
-                    .add(micro.gradients)
-                    .doing("adding gradients")?;
-            }
-        }
-        Ok(sum)
-    }
+/// What one call of [`compute`] is about.
+pub struct Compute<'a, O> {
+    /// What to minimise.
+    pub objective: &'a O,
+    /// Whose gradients are asked for.
+    pub parameters: &'a Parameters,
+    /// Counted from 1, for errors.
+    pub step: usize,
+    /// Of this step; micro-batch `i` draws from stream `i`.
+    pub seed: u64,
+    /// Indices of the objective's items.
+    pub batches: &'a [Vec<usize>],
 }
 
-struct Micro {
+/// Loss and gradient of one optimizer step.
+pub fn compute<O: Objective>(workers: &Workers, asked: &Compute<'_, O>) -> Result<Computed, Error> {
+    let items = asked.objective.items();
+    let totals = Totals::of(items, asked.batches);
+    let mut sum = Computed {
+        loss: 0.0,
+        parts: BTreeMap::new(),
+        gradients: Gradients::default(),
+        totals,
+    };
+    let make = |i: usize| {
+        let micro = Micro {
+            totals,
+            seed: asked.seed.wrapping_add(i as u64),
+        };
+        one(asked, &asked.batches[i], micro)
+    };
+    workers.ordered(asked.batches.len(), &make, &mut |i, result| {
+        let samples = || {
+            let ids = asked.batches[i].iter().map(|&item| items[item].id.clone());
+            ids.collect()
+        };
+        let done = result.map_err(|source| Error::Objective {
+            step: asked.step,
+            samples: samples(),
+            source,
+        })?;
+        if !done.loss.is_finite() {
+            return Err(Error::NonFiniteLoss {
+                step: asked.step,
+                loss: done.loss,
+                samples: samples(),
+            });
+        }
+        sum.loss += done.loss;
+        for (name, value) in done.parts {
+            *sum.parts.entry(name.to_owned()).or_default() += value;
+        }
+        sum.gradients.add(done.gradients).doing("adding gradients")
+    })?;
+    Ok(sum)
+}
+
+struct Done {
     loss: f32,
     parts: Vec<(&'static str, f32)>,
     gradients: Gradients,
 }
 
-fn one(
-    objective: &impl Objective,
-    parameters: &Parameters,
+fn one<O: Objective>(
+    asked: &Compute<'_, O>,
     batch: &[usize],
-    totals: Totals,
-) -> Result<Micro, BoxError> {
-    let Loss { total, parts } = objective.loss(batch, totals)?;
+    micro: Micro,
+) -> Result<Done, BoxError> {
+    let Loss {
+        total,
+        parts,
+        recompute,
+    } = asked.objective.loss(batch, micro)?;
     let loss = total.to_scalar::<f32>()?;
     if !loss.is_finite() {
-        return Ok(Micro {
+        return Ok(Done {
             loss,
             parts,
             gradients: Gradients::default(),
         });
     }
     let mut store = total.backward()?;
-    Ok(Micro {
+    let mut gradients = Gradients::take(&mut store, asked.parameters)?;
+    if let Some(recompute) = recompute {
+        let mut inside = recompute.take();
+        let mut more = Gradients::default();
+        for (name, parameter) in asked.parameters {
+            if let Some(gradient) = inside.remove(&parameter.id()) {
+                more.0.insert(name.clone(), gradient);
+            }
+        }
+        gradients.add(more)?;
+    }
+    Ok(Done {
         loss,
         parts,
-        gradients: Gradients::take(&mut store, parameters)?,
+        gradients,
     })
 }

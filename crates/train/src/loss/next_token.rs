@@ -32,6 +32,20 @@ impl Targets {
         targets
     }
 
+    /// For sequences that stand in one row, each from its first index on.
+    pub fn packed<'l>(sequences: impl IntoIterator<Item = (usize, &'l [Option<u32>])>) -> Self {
+        let mut targets = Self::default();
+        for (start, labels) in sequences {
+            for (position, label) in labels.iter().enumerate().skip(1) {
+                if let Some(token) = label {
+                    targets.rows.push((start + position - 1) as u32);
+                    targets.tokens.push(*token);
+                }
+            }
+        }
+        targets
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.tokens.len()

@@ -165,6 +165,7 @@ impl Sum<'_> {
 
 fn refused(key: &str, value: &str, remedy: &'static str) -> Error {
     Error::Recipe {
+        line: None,
         key: key.to_owned(),
         value: value.to_owned(),
         remedy,

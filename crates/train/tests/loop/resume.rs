@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::toy::{Toy, files, go_on, recipe, train};
+use crate::toy::{Toy, files, go_on, recipe, train, train_by};
 use train::checkpoint::Artifacts;
-use train::recipe::Sft;
-use train::run::{Ended, Run, run};
-use train::step::{Item, Loss, Objective, Totals};
+use train::recipe::Training;
+use train::rounds::Plain;
+use train::run::Ended;
+use train::step::{Item, Loss, Micro, Objective};
 use train::{BoxError, Error};
 
 const SAMPLES: usize = 17;
@@ -58,7 +59,7 @@ fn a_run_changes_the_weights_and_lowers_the_loss() {
     let folder = tempfile::tempdir().unwrap();
     let (toy, recipe) = (
         Toy::new(SAMPLES),
-        Sft {
+        Training {
             length: train::recipe::Length::Steps(40),
             ..recipe()
         },
@@ -140,11 +141,11 @@ impl Objective for Mortal {
         self.toy.items()
     }
 
-    fn loss(&self, batch: &[usize], totals: Totals) -> Result<Loss, BoxError> {
+    fn loss(&self, batch: &[usize], micro: Micro) -> Result<Loss, BoxError> {
         if Self::count_down(&self.losses_left) {
             std::process::abort();
         }
-        self.toy.loss(batch, totals)
+        self.toy.loss(batch, micro)
     }
 }
 
@@ -176,16 +177,9 @@ fn victim() {
         losses_left: AtomicUsize::new(losses.parse().unwrap()),
         saves_left: AtomicUsize::new(saves.parse().unwrap()),
     };
-    let it = Run {
-        folder: Path::new(folder),
-        recipe: &recipe(),
-        objective: &mortal,
-        parameters: &mortal.toy.parameters,
-        artifacts: &mortal,
-        workers: std::num::NonZeroUsize::MIN,
-        versions: BTreeMap::from([("test".to_owned(), "1".to_owned())]),
-    };
-    run(&it, &mut go_on).unwrap();
+    let folder = Path::new(folder);
+    let (rounds, toy) = (Plain(&mortal), &mortal.toy);
+    train_by(folder, &recipe(), &rounds, (toy, &mortal), &mut go_on).unwrap();
 }
 
 fn kill(folder: &Path, losses: usize, saves: usize) {
@@ -248,7 +242,7 @@ fn a_checkpoint_that_lost_a_byte_is_not_resumed_from() {
 }
 
 #[track_caller]
-fn refused(recipe: &Sft, samples: usize, words: &[&str]) {
+fn refused(recipe: &Training, samples: usize, words: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     finish(folder.path());
     let toy = Toy::new(samples);
@@ -262,7 +256,7 @@ fn refused(recipe: &Sft, samples: usize, words: &[&str]) {
 
 #[test]
 fn going_on_with_another_recipe_is_refused_by_key() {
-    let other = Sft {
+    let other = Training {
         seed: 4,
         clip: 1.0,
         ..recipe()
@@ -273,4 +267,14 @@ fn going_on_with_another_recipe_is_refused_by_key() {
 #[test]
 fn going_on_with_other_data_is_refused() {
     refused(&recipe(), SAMPLES + 1, &["the training samples"]);
+}
+
+#[test]
+fn going_on_with_other_labels_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    finish(folder.path());
+    let mut toy = Toy::new(SAMPLES);
+    toy.items[3].labels.visual = Some(safety::SafetyLabel::Harmful);
+    let error = train(folder.path(), &recipe(), &toy, &toy, &mut go_on).unwrap_err();
+    assert!(matches!(error, Error::OtherRun { .. }), "{error}");
 }

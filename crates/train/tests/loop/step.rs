@@ -3,17 +3,17 @@
 use crate::toy::{Toy, go_on, recipe, train};
 use candle_core::Tensor;
 use train::order::Batch;
-use train::recipe::{Length, Sft};
-use train::step::{Item, Loss, Objective, Totals};
+use train::recipe::{Length, Training};
+use train::step::{Item, Loss, Micro, Objective};
 use train::{BoxError, Error};
 
 /// Weights after one pass over 12 samples of unlike lengths, all in one optimizer step.
 fn after_one_step(batch: usize, accumulation: usize) -> Toy {
     let folder = tempfile::tempdir().unwrap();
     let toy = Toy::new(12);
-    let recipe = Sft {
+    let recipe = Training {
         length: Length::Epochs(1),
-        batch: Batch::Samples(batch),
+        batch: Batch::samples(batch),
         accumulation,
         warmup: train::recipe::Warmup::Steps(0),
         window: 1,
@@ -57,8 +57,8 @@ impl Objective for Spoiled {
         self.toy.items()
     }
 
-    fn loss(&self, batch: &[usize], totals: Totals) -> Result<Loss, BoxError> {
-        let loss = self.toy.loss(batch, totals)?;
+    fn loss(&self, batch: &[usize], micro: Micro) -> Result<Loss, BoxError> {
+        let loss = self.toy.loss(batch, micro)?;
         let total = if batch.contains(&5) {
             (self.how)(loss.total)?
         } else {
@@ -76,7 +76,7 @@ fn failure(how: fn(Tensor) -> candle_core::Result<Tensor>) -> Error {
         toy: Toy::new(12),
         how,
     };
-    let recipe = Sft {
+    let recipe = Training {
         window: 1,
         checkpoint_every: 1,
         accumulation: 1,
@@ -141,7 +141,7 @@ fn a_loss_that_cannot_be_computed_names_the_samples() {
 fn a_recipe_that_freezes_a_trainable_parameter_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let toy = Toy::new(3);
-    let recipe = Sft {
+    let recipe = Training {
         frozen: vec![train::groups::Pattern("embed.*".into())],
         ..recipe()
     };

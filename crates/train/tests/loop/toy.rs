@@ -8,9 +8,11 @@ use std::path::Path;
 use candle_core::{Device, Tensor, Var};
 use train::checkpoint::Artifacts;
 use train::loss::next_token::{Targets, next_token, target_count};
-use train::recipe::Sft;
+use train::order::Size;
+use train::recipe::Training;
+use train::rounds::{Plain, Rounds};
 use train::run::{Ended, Progress, Run, run};
-use train::step::{Item, Loss, Objective, Totals};
+use train::step::{Item, Loss, Micro, Objective};
 use train::{BoxError, Error, Parameters};
 
 pub(crate) const VOCABULARY: usize = 11;
@@ -61,8 +63,12 @@ impl Toy {
             .enumerate()
             .map(|(i, sequence)| Item {
                 id: format!("sample-{i}"),
-                length: sequence.len(),
+                size: Size {
+                    tokens: sequence.len(),
+                    patches: 0,
+                },
                 targets: target_count(&labels(sequence)),
+                ..Item::default()
             })
             .collect();
         Self {
@@ -105,7 +111,7 @@ impl Objective for Toy {
         &self.items
     }
 
-    fn loss(&self, batch: &[usize], totals: Totals) -> Result<Loss, BoxError> {
+    fn loss(&self, batch: &[usize], micro: Micro) -> Result<Loss, BoxError> {
         let sequences: Vec<_> = batch.iter().map(|&i| &self.sequences[i]).collect();
         let longest = sequences
             .iter()
@@ -122,10 +128,11 @@ impl Objective for Toy {
         let labels: Vec<_> = sequences.iter().map(|s| labels(s)).collect();
         let targets = Targets::next(&labels, longest);
         let head = &self.parameters["embed.weight"];
-        let total = next_token(&hidden, head, &targets, totals.targets as f64)?;
+        let total = next_token(&hidden, head, &targets, micro.totals.targets as f64)?;
         Ok(Loss {
             total,
             parts: Vec::new(),
+            recompute: None,
         })
     }
 }
@@ -153,7 +160,7 @@ impl Artifacts for Toy {
     }
 }
 
-pub(crate) fn recipe() -> Sft {
+pub(crate) fn recipe() -> Training {
     let text = "
         seed = 3
         length = { epochs = 2 }
@@ -166,28 +173,44 @@ pub(crate) fn recipe() -> Sft {
         clip = 0.5
         checkpoint_every = 2
         keep = 2
+        frozen = []
+        no_decay = ['*.bias']
         [[groups]]
         name = 'hidden'
         parameters = ['hidden.*']
         learning_rate = 0.01
     ";
-    Sft::from_toml(text).unwrap()
+    Training::from_toml(text).unwrap()
 }
 
 /// A run of `objective` with the toy's own weights.
 pub(crate) fn train<O: Objective>(
     folder: &Path,
-    recipe: &Sft,
+    recipe: &Training,
     objective: &O,
     toy: &Toy,
     progress: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
 ) -> Result<Ended, Error> {
+    train_by(folder, recipe, &Plain(objective), (toy, toy), progress)
+}
+
+/// A run of `rounds` with the toy's own weights, saved by others.
+pub(crate) fn train_by<R: Rounds>(
+    folder: &Path,
+    recipe: &Training,
+    rounds: &R,
+    (toy, artifacts): (&Toy, &dyn Artifacts),
+    progress: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
+) -> Result<Ended, Error> {
+    let names = toy.parameters.keys().map(String::as_str);
     let it = Run {
         folder,
-        recipe,
-        objective,
+        training: recipe,
+        recipe: serde_json::to_value(recipe).unwrap(),
+        rounds,
         parameters: &toy.parameters,
-        artifacts: toy,
+        plan: &recipe.rules().assign(names)?,
+        artifacts,
         workers: toy.workers,
         versions: BTreeMap::from([("test".to_owned(), "1".to_owned())]),
     };
@@ -198,12 +221,16 @@ pub(crate) fn go_on(_: &Progress<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// Every file of a run's folder by its path, wall-clock fields of the events set to 0.
+/// Every file of a run's folder by its path, wall-clock fields of the events set to 0, TensorBoard's
+/// left out: they mirror the events and are full of clocks.
 pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name == "tensorboard" {
+            continue;
+        }
         if path.is_dir() {
             found.extend(
                 files(&path)

@@ -1,7 +1,8 @@
 //! Training a whole tiny VideoLLaMA3.
 
 #[cfg(test)]
-mod examples;
+#[cfg(test)]
+mod losses;
 #[cfg(test)]
 mod parity;
 #[cfg(test)]

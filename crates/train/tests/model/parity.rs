@@ -7,10 +7,10 @@ use candle_core::{DType, Tensor};
 use train::gradient::Gradients;
 use train::groups::Assignment;
 use train::optimizer::{Adam, AdamW, Factors};
-use train::stages::sft::Supervised;
-use train::step::{Objective, Totals};
+use train::stages::supervised::Supervised;
+use train::step::{Micro, Objective, Totals};
 
-use crate::tiny::{Golden, golden, index, list, tensors};
+use crate::tiny::{Golden, golden, index, items, list, tensors};
 
 /// Of a tensor's norm.
 const TOLERANCE: f64 = 1e-4;
@@ -49,7 +49,18 @@ fn totals(examples: &Supervised<'_>, batch: &[usize]) -> Totals {
 }
 
 fn loss(objective: &Supervised<'_>, batch: &[usize], totals: Totals) -> Tensor {
-    objective.loss(batch, totals).unwrap().total
+    let micro = Micro { totals, seed: 0 };
+    objective.loss(batch, micro).unwrap().total
+}
+
+fn supervised(golden: &Golden) -> Supervised<'_> {
+    Supervised {
+        model: &golden.model,
+        examples: &golden.examples,
+        items: items(&golden.examples),
+        atc: None,
+        recompute: false,
+    }
 }
 
 fn value(loss: &Tensor) -> f64 {
@@ -58,13 +69,11 @@ fn value(loss: &Tensor) -> f64 {
 
 #[test]
 fn the_loss_of_each_sample_and_of_the_batch_is_pytorchs() {
+    let golden = golden(|_| true);
+    let objective = supervised(&golden);
     let Golden {
-        training,
-        model,
-        examples,
-        ..
-    } = &golden(|_| true);
-    let objective = Supervised::new(model, examples).unwrap();
+        training, examples, ..
+    } = &golden;
     for (i, want) in training["sample_losses"]
         .as_array()
         .unwrap()
@@ -88,14 +97,13 @@ fn the_loss_of_each_sample_and_of_the_batch_is_pytorchs() {
 
 #[test]
 fn every_gradient_is_pytorchs() {
+    let golden = golden(|_| true);
+    let objective = supervised(&golden);
     let Golden {
         training,
-        model,
         parameters,
-        examples,
         ..
-    } = &golden(|_| true);
-    let objective = Supervised::new(model, examples).unwrap();
+    } = &golden;
     let loss = loss(&objective, &[0, 1], totals(&objective, &[0, 1]));
     let gradients = Gradients::take(&mut loss.backward().unwrap(), parameters).unwrap();
     let norm = gradients.norm().unwrap();
@@ -119,14 +127,13 @@ fn every_gradient_is_pytorchs() {
 
 #[test]
 fn three_training_steps_are_pytorchs() {
+    let golden = golden(|_| true);
+    let objective = supervised(&golden);
     let Golden {
         training,
-        model,
         parameters,
-        examples,
         ..
-    } = &golden(|_| true);
-    let objective = Supervised::new(model, examples).unwrap();
+    } = &golden;
     let adamw = &training["adamw"];
     let number = |key: &str| adamw[key].as_f64().unwrap();
     let betas = list(&adamw["betas"], |beta| beta.as_f64().unwrap());

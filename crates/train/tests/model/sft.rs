@@ -7,15 +7,18 @@ use std::path::Path;
 
 use candle_core::{DType, Device};
 use model::{Config, VideoLlama3, Weights};
-use train::recipe::Sft;
-use train::run::{Ended, Progress};
-use train::stages::sft::{Job, train};
+use train::recipe::{Kind, Stage, Training};
+use train::rounds::Plain;
+use train::run::{Ended, Progress, Run, run};
+use train::stages::folder::ModelFolder;
+use train::stages::start::Start;
+use train::stages::supervised::Supervised;
 
-use crate::tiny::{Golden, golden};
+use crate::tiny::{Golden, golden, items};
 
 const FROZEN: &str = "model.vision_model.";
 
-fn recipe() -> Sft {
+fn stage() -> Stage {
     let text = "
         length = { steps = 4 }
         batch = { samples = 1 }
@@ -25,23 +28,42 @@ fn recipe() -> Sft {
         checkpoint_every = 2
         frozen = ['model.vision_model.*']
     ";
-    Sft::from_toml(text).unwrap()
+    Stage {
+        training: Training::from_toml(text).unwrap(),
+        ..Stage::of(Kind::Sft, "unused.jsonl".into())
+    }
 }
 
 /// Losses of the steps taken from a fresh start or the newest checkpoint, until step `last`.
 fn train_until(folder: &Path, last: usize) -> (Ended, Vec<f32>) {
     let Golden {
         checkpoint,
-        weights,
         examples,
         ..
     } = golden(|_| false);
-    let job = Job {
-        source: &checkpoint,
-        weights,
-        recipe: &recipe(),
+    let stage = stage();
+    let start = Start::open(&checkpoint, &stage).unwrap();
+    let network = start.network().unwrap();
+    let supervised = Supervised {
+        model: &network,
         examples: &examples,
+        items: items(&examples),
+        atc: None,
+        recompute: false,
+    };
+    let artifacts = ModelFolder {
+        source: &checkpoint,
+        start: &start,
+        renewed: None,
+    };
+    let it = Run {
         folder,
+        training: &stage.training,
+        recipe: serde_json::to_value(&stage).unwrap(),
+        rounds: &Plain(supervised),
+        parameters: &start.parameters,
+        plan: &start.plan,
+        artifacts: &artifacts,
         workers: NonZeroUsize::new(2).unwrap(),
         versions: BTreeMap::new(),
     };
@@ -53,7 +75,7 @@ fn train_until(folder: &Path, last: usize) -> (Ended, Vec<f32>) {
             false => ControlFlow::Continue(()),
         }
     };
-    let ended = train(job, &mut progress).unwrap();
+    let ended = run(&it, &mut progress).unwrap();
     (ended, losses)
 }
 

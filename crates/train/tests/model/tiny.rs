@@ -10,6 +10,8 @@ use model::{Config, MediaKind, Sequence, VideoLlama3, VisionInput, Weights};
 use serde_json::Value;
 use train::Parameters;
 use train::forward::{Example, Shown};
+use train::loss::next_token::target_count;
+use train::step::Item;
 
 pub(crate) fn goldens() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../model/tests/goldens")
@@ -37,7 +39,7 @@ pub(crate) struct Golden {
     pub(crate) weights: Weights,
     pub(crate) model: VideoLlama3,
     pub(crate) parameters: Parameters,
-    pub(crate) examples: Vec<Example>,
+    pub(crate) examples: Vec<Arc<Example>>,
 }
 
 /// With the weights that `trainable` picks as variables.
@@ -49,7 +51,7 @@ pub(crate) fn golden(trainable: impl Fn(&str) -> bool) -> Golden {
     let weights = Weights::open(&checkpoint, &config, DType::F32, &Device::Cpu).unwrap();
     let (weights, parameters) = weights.into_trainable(trainable).unwrap();
     let examples = list(&training["samples"], |sample| {
-        example(folder, sample, &config)
+        Arc::new(example(folder, sample, &config))
     });
     let model = VideoLlama3::new(config, &weights, None).unwrap();
     Golden {
@@ -62,15 +64,20 @@ pub(crate) fn golden(trainable: impl Fn(&str) -> bool) -> Golden {
     }
 }
 
+/// What the loop knows of examples.
+pub(crate) fn items(examples: &[Arc<Example>]) -> Vec<Item> {
+    let item = |example: &Arc<Example>| Item {
+        id: example.id.clone(),
+        size: example.size(),
+        targets: target_count(example.sequence.labels.as_deref().unwrap_or_default()),
+        ..Item::default()
+    };
+    examples.iter().map(item).collect()
+}
+
 pub(crate) fn example(folder: &str, sample: &Value, config: &Config) -> Example {
     let case = sample["case"].as_str().unwrap();
-    let described = json(&format!("{folder}/{case}.json"));
-    let values = tensors(&format!("{folder}/{case}.safetensors"));
-    let media = list(&described["vision"], |vision| {
-        let name = vision["name"].as_str().unwrap();
-        let input = vision_input(vision, &values[&format!("{name}.pixels")]);
-        Shown::Patches(Arc::new(input))
-    });
+    let media = media(folder, case);
     let input_ids = list(&sample["input_ids"], |id| index(id) as u32);
     let sequence = Sequence {
         prompt: String::new(),
@@ -86,6 +93,17 @@ pub(crate) fn example(folder: &str, sample: &Value, config: &Config) -> Example 
         sequence,
         media,
     }
+}
+
+/// What a case of the checkpoint `folder` shows.
+pub(crate) fn media(folder: &str, case: &str) -> Vec<Shown> {
+    let described = json(&format!("{folder}/{case}.json"));
+    let values = tensors(&format!("{folder}/{case}.safetensors"));
+    list(&described["vision"], |vision| {
+        let name = vision["name"].as_str().unwrap();
+        let input = vision_input(vision, &values[&format!("{name}.pixels")]);
+        Shown::Patches(Arc::new(input))
+    })
 }
 
 pub(crate) fn vision_input(vision: &Value, pixels: &Tensor) -> VisionInput {
