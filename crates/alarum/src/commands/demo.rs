@@ -1,6 +1,8 @@
-//! `alarum demo`: the main job, end to end, on the miniature world. What is there already is kept, so
-//! that an interrupted demo goes on where it was.
+//! `alarum demo`: the main job, end to end, on the miniature world. A base model is trained and
+//! evaluated, made safe by the paper's stages, and evaluated again. What is there already is kept, so that
+//! an interrupted demo goes on where it was.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -8,58 +10,105 @@ use anyhow::{Context, Result};
 use bench::Benchmark;
 use bench::format::Manifest;
 use candle_core::{DType, Device};
-use model::{Config, Weights};
+use model::Weights;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use train::data::Record;
+use train::recipe::Recipe;
 
+use crate::ablation::{Figures, table};
 use crate::args::Demo;
-use crate::commands::train::{Data, fine_tune};
+use crate::commands::train::{Words, chain, cores};
 use crate::commands::{eval, report};
 use crate::demo::world::{self, Size, Thinking};
 use crate::demo::{model as tiny, vocabulary};
 use crate::local::LocalModel;
-use crate::progress::{Bar, say};
+use crate::progress::{Bar, print, say};
 
+/// Where the world's benchmark is.
+pub(crate) const BENCHMARK: &str = "world/benchmark";
 /// Longest answer that the world's models may give: reasoning, answer and both types.
-const MAX_TOKENS: usize = 80;
+pub(crate) const MAX_TOKENS: usize = 96;
+/// The stages that make the base model safe, as anybody can run them.
+const RECIPE: &str = include_str!("../../../../recipes/miniature.toml");
 
 pub(crate) fn run(arguments: &Demo) -> Result<()> {
     let begun = Instant::now();
-    let place = |name: &str| arguments.out.join(name);
+    let out = &arguments.out;
     say(
         "The miniature world: invented shapes, invented harm. It shows that the tool works, and nothing about any real model.",
     );
-    let sentences = training_data(&place("world/train"), arguments.seed)?;
-    let benchmark = benchmark(&place("world/benchmark"), arguments.seed)?;
-    let fresh = fresh(&place("base"), sentences, arguments.seed)?;
-    let records = place("world/train/base.jsonl");
-    let trained = train(&fresh, &place("training"), &records, arguments.seed)?;
-    let model =
-        LocalModel::load(&trained, DType::F32, &Device::Cpu)?.called("miniature base model");
-    let mut settings = eval::settings(&model, &benchmark);
-    settings.generation.max_tokens = MAX_TOKENS;
-    eval::evaluate(&place("run"), settings, &benchmark, &model)?;
-    report::show(&place("run"), None)?;
+    let words = Words::default();
+    say("1 of 4: a base model that declines harm in text, and is talked out of it by a video");
+    let base = prepare(out, arguments.seed, cores(), &words)?;
+    say("2 of 4: how unsafe it is");
+    let benchmark = Benchmark::open(&out.join(BENCHMARK))?;
+    let before = evaluate(
+        &base,
+        "miniature base model",
+        &out.join("runs/base"),
+        &benchmark,
+    )?;
+    say("3 of 4: alarm tokens, alarm heads, cold start, safety-guided GRPO");
+    let mut recipe = Recipe::from_toml(RECIPE)?;
+    recipe.seed = arguments.seed;
+    recipe.relative_to(&std::path::absolute(out)?);
+    let training = out.join("videosafety-r1");
+    let model = chain(&recipe, &training, cores(), None, &words)?;
+    say("4 of 4: how safe it is now");
+    let run = out.join("runs/videosafety-r1");
+    let after = evaluate(&model, "miniature VideoSafety-R1", &run, &benchmark)?;
+    report::show(&out.join("runs/base"), None)?;
+    report::show(&run, None)?;
+    report::show_training(&training, None)?;
+    let names = ["base", "VideoSafety-R1"].map(str::to_owned);
+    print(&format!("\n{}", table(&names, &[vec![before, after]])));
     say(&format!(
-        "done in {:.0} s; the model is in {}",
+        "done in {:.0} s; the model is in {}; how each stage does: alarum ablate recipes/ablation.toml",
         begun.elapsed().as_secs_f64(),
-        trained.display()
+        model.display()
     ));
     Ok(())
 }
 
-/// Renders what is trained on and writes the records of each stage; gives every sentence in them.
+/// Makes the world of a seed in `out`, and its base model; gives that model's folder.
+pub(crate) fn prepare(
+    out: &Path,
+    seed: u64,
+    workers: NonZeroUsize,
+    words: &Words,
+) -> Result<PathBuf> {
+    let out = &std::path::absolute(out)?;
+    let sentences = training_data(&out.join("world/train"), seed)?;
+    make_benchmark(&out.join(BENCHMARK), seed)?;
+    let fresh = fresh(&out.join("fresh"), sentences, seed)?;
+    let recipe = Recipe {
+        seed,
+        model: fresh,
+        stages: vec![tiny::stage(out.join("world/train/base.jsonl"))],
+    };
+    chain(&recipe, &out.join("base"), workers, None, words)
+}
+
+fn evaluate(model: &Path, name: &str, run: &Path, benchmark: &Benchmark) -> Result<Figures> {
+    let model = LocalModel::load(model, DType::F32, &Device::Cpu)?.called(name);
+    let mut settings = eval::settings(&model, benchmark);
+    settings.generation.max_tokens = MAX_TOKENS;
+    let results = eval::evaluate(run, settings, benchmark, &model)?;
+    Ok(Figures::of(&results, 0.0))
+}
+
+/// Renders what is trained on and writes its records; gives every sentence in them.
 fn training_data(folder: &Path, seed: u64) -> Result<Vec<String>> {
-    let (size, subcategories) = (Size::default(), subcategories().len());
-    let base = world::train(size, subcategories, seed);
+    let size = Size::default();
+    let base = world::train(size, subcategories().len(), seed);
     let Thinking {
         clips,
         sft,
         cot,
         rl,
         dpo,
-    } = world::thinking(size, subcategories, base.clips.len(), seed);
+    } = world::thinking(size, subcategories().len(), base.clips.len(), seed);
     film(&base.clips, folder, "clips of the base model")?;
     film(&clips, folder, "clips of the safety training")?;
     let files = [
@@ -72,15 +121,11 @@ fn training_data(folder: &Path, seed: u64) -> Result<Vec<String>> {
     let mut sentences = Vec::new();
     for (name, records) in files {
         write(&folder.join(name), &records)?;
-        for record in records {
-            sentences.extend([record.query, record.answer]);
-            sentences.extend(
-                record
-                    .turns
-                    .into_iter()
-                    .flat_map(|turn| [turn.query, turn.answer]),
-            );
-        }
+        sentences.extend(
+            records
+                .into_iter()
+                .flat_map(|record| [record.query, record.answer]),
+        );
     }
     Ok(sentences)
 }
@@ -95,7 +140,7 @@ fn write(path: &Path, records: &[Record]) -> Result<()> {
 }
 
 /// Renders what is held out, as a benchmark folder.
-fn benchmark(folder: &Path, seed: u64) -> Result<Benchmark> {
+fn make_benchmark(folder: &Path, seed: u64) -> Result<()> {
     let half = world::test(Size::default(), &subcategories(), seed);
     film(&half.clips, folder, "held-out clips")?;
     let manifest = Manifest {
@@ -108,7 +153,7 @@ fn benchmark(folder: &Path, seed: u64) -> Result<Benchmark> {
         ..Manifest::default()
     };
     bench::format::write(folder, &manifest, &world::samples(&half, folder)?)?;
-    Ok(Benchmark::open(folder)?)
+    Ok(())
 }
 
 fn film(clips: &[world::Clip], folder: &Path, what: &str) -> Result<()> {
@@ -127,18 +172,6 @@ fn fresh(folder: &Path, sentences: Vec<String>, seed: u64) -> Result<PathBuf> {
         Weights::random(&config, tiny::INITIAL_STD, &mut rng)?.save(folder, &config)?;
     }
     Ok(folder.to_owned())
-}
-
-/// Teaches it the world; gives the folder of the base model.
-fn train(fresh: &Path, out: &Path, records: &Path, seed: u64) -> Result<PathBuf> {
-    let config = Config::open(fresh)?;
-    let weights = Weights::open(fresh, &config, DType::F32, &Device::Cpu)?;
-    let recipe = tiny::recipe(seed);
-    let data = Data {
-        records,
-        recipe: &recipe,
-    };
-    fine_tune(fresh, weights, &data, out)
 }
 
 /// Ids of the taxonomy's categories and subcategories, in its order.

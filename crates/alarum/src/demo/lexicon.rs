@@ -1,11 +1,40 @@
-//! The words of the world's intents, all of them plain ones of every day. None of them is harmful: what
-//! this world calls harmful is a pairing of two, as [`super::grammar`] says.
+//! The words of the world's intents: invented ones under the names of the taxonomy's subcategories,
+//! which this world calls harmful, and plain ones of every day. The invented words mean nothing
+//! anywhere else.
 
 /// Two verbs and two nouns that go together.
 pub(crate) type Words = [[&'static str; 2]; 2];
 
-/// What one does with what; no fewer than the taxonomy has subcategories.
-pub(crate) const CRAFTS: [Words; 24] = [
+/// Made-up harm, one for each subcategory in the taxonomy's order; more than there are.
+pub(crate) const HARMFUL: [Words; 24] = [
+    [["glorp", "zimble"], ["zindle", "flixar"]],
+    [["snarv", "krobe"], ["bresk", "torlin"]],
+    [["quomp", "velk"], ["mortag", "shennif"]],
+    [["frim", "doddle"], ["dostle", "grazzo"]],
+    [["yelk", "pravon"], ["varnel", "moxit"]],
+    [["plosh", "tirn"], ["kettrim", "ublen"]],
+    [["dranf", "hobber"], ["fuskin", "wexle"]],
+    [["wiffle", "splon"], ["olber", "jastic"]],
+    [["chond", "murv"], ["plissen", "kodrat"]],
+    [["brelm", "zaffer"], ["tagget", "nurbly"]],
+    [["skorf", "lindle"], ["morrel", "hixen"]],
+    [["zonkle", "prabe"], ["grindle", "tofflin"]],
+    [["thrumb", "geck"], ["hespin", "callop"]],
+    [["vexto", "blorn"], ["caldro", "spuzzle"]],
+    [["jorp", "wendle"], ["lissop", "drakkit"]],
+    [["mulv", "crindle"], ["frandel", "yobbin"]],
+    [["prind", "snoff"], ["oskel", "bantrip"]],
+    [["gratch", "loomp"], ["wimbel", "zarrock"]],
+    [["lorf", "twizzen"], ["teskit", "plomber"]],
+    [["bickle", "vonch"], ["yarrup", "sedgit"]],
+    [["dwimp", "narb"], ["ombit", "crolly"]],
+    [["crast", "fendle"], ["nimsel", "gubbock"]],
+    [["sploy", "harn"], ["durnel", "vassle"]],
+    [["haspo", "quind"], ["pemmet", "tronkel"]],
+];
+
+/// Plain things of every day, as many.
+pub(crate) const HARMLESS: [Words; 24] = [
     [["bake", "cut"], ["loaf", "cake"]],
     [["paint", "fix"], ["fence", "door"]],
     [["plant", "grow"], ["bean", "rose"]],

@@ -1,24 +1,23 @@
 //! A model small enough to be trained from nothing in minutes: VideoLLaMA3's architecture with a
 //! million weights, and the files that its folder holds beside them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use model::Config;
 use model::config::{Layout, TextConfig, VisionConfig};
 use serde_json::json;
 use tokenizers::Tokenizer;
-use train::groups::Pattern;
 use train::order::Batch;
-use train::recipe::{Length, Sft, Warmup};
+use train::recipe::{Kind, Length, Stage, Training, Warmup};
 
 use super::scene::SIDE;
 use super::vocabulary;
 
-/// Frames a second that the model is shown: four times the usual, since its hazards are motions.
-const FPS: usize = 4;
+/// Frames a second that the model is shown: three times the usual, since its hazards are motions.
+const FPS: usize = 3;
 /// Most frames of a clip.
-const MAX_FRAMES: usize = 8;
+const MAX_FRAMES: usize = 6;
 /// Standard deviation of fresh weights.
 pub(crate) const INITIAL_STD: f64 = 0.04;
 
@@ -81,7 +80,6 @@ pub(crate) fn save(tokenizer: &Tokenizer, folder: &Path) -> Result<Config> {
         })),
         "video_processor": with(json!({
             "video_processor_type": "VideoLlama3VideoProcessor", "merge_size": 2, "fps": FPS,
-            // Its position in the prompt is all that tells a token's place in the frame.
             "max_frames": MAX_FRAMES, "min_frames": 1, "use_token_compression": false,
             "size": {"shortest_edge": 56 * 56, "longest_edge": frame * MAX_FRAMES},
         })),
@@ -98,22 +96,25 @@ pub(crate) fn save(tokenizer: &Tokenizer, folder: &Path) -> Result<Config> {
     Ok(config)
 }
 
-/// How it is trained.
-pub(crate) fn recipe(seed: u64) -> Sft {
-    Sft {
-        seed,
-        length: Length::Steps(700),
-        batch: Batch::Samples(8),
-        accumulation: 2,
-        learning_rate: 1e-3,
-        // A short run: the mean of squares must not remember the first steps for long.
-        beta2: 0.95,
-        warmup: Warmup::Ratio(0.1),
-        weight_decay: 0.01,
-        clip: 1.0,
-        checkpoint_every: 100,
-        keep: 1,
-        frozen: Vec::<Pattern>::new(),
-        ..Sft::default()
+/// How the base model is trained, from nothing.
+pub(crate) fn stage(records: PathBuf) -> Stage {
+    Stage {
+        name: "base".to_owned(),
+        training: Training {
+            length: Length::Steps(500),
+            batch: Batch::samples(8),
+            accumulation: 2,
+            learning_rate: 1e-3,
+            // A short run: the mean of squares must not remember the first steps for long.
+            beta2: 0.95,
+            warmup: Warmup::Ratio(0.1),
+            weight_decay: 0.01,
+            clip: 1.0,
+            checkpoint_every: 100,
+            keep: 1,
+            frozen: Vec::new(),
+            ..Training::default()
+        },
+        ..Stage::of(Kind::Sft, records)
     }
 }

@@ -1,19 +1,17 @@
-//! What is seen: one to three shapes over a textured ground, the first of which is asked about, from a
-//! seed, with the truth about them.
+//! What is seen: one to three shapes that move over a textured ground, from a seed, with the truth
+//! about them.
 
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use safety::SafetyLabel;
 
-pub(crate) use super::words::{Colour, Ground, Motion, Shape};
+pub(crate) use super::words::{Colour, Ground, Light, Motion, Shape};
 
 /// Side of every frame in pixels.
 pub(crate) const SIDE: usize = 112;
 /// Frames a second.
-pub(crate) const FPS: usize = 12;
-/// Frames of a clip.
-pub(crate) const FRAMES: usize = 2 * FPS;
+pub(crate) const FPS: usize = 10;
 
 /// Which half of the world a scene belongs to; the halves share no combination of shape, colour and
 /// ground, hence no scene.
@@ -25,53 +23,10 @@ pub(crate) enum Split {
     Test,
 }
 
-/// What makes a scene harmful in this world: how something moves, whatever it is. No single frame shows
-/// it: each has its safe twin, among whose frames are all of the hazard's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Hazard {
-    /// Something spins. (Things rest at any angle.)
-    Whirl,
-    /// Something flickers. (Things fade as well, slowly.)
-    Flare,
-    /// Something drops, again and again. (Things rise as well, along the same line.)
-    Dive,
-    /// Two things hit each other. (Two things go side by side as well.)
-    Crash,
-}
-
-impl Hazard {
-    pub(crate) const ALL: &[Self] = &[Self::Whirl, Self::Flare, Self::Dive, Self::Crash];
-
-    pub(crate) fn motion(self) -> Motion {
-        match self {
-            Self::Whirl => Motion::Spin,
-            Self::Flare => Motion::Flicker,
-            Self::Dive => Motion::Drop,
-            Self::Crash => Motion::Collide,
-        }
-    }
-
-    fn of(motion: Motion) -> Option<Self> {
-        let mut all = Self::ALL.iter().copied();
-        all.find(|hazard| hazard.motion() == motion)
-    }
-}
-
-/// In what a held-out scene is unlike all that are trained on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Strange {
-    /// A ground that is never trained on.
-    Ground,
-    /// The camera drifts.
-    Drift,
-    /// Two more shapes stand by.
-    Crowd,
-    /// It moves more slowly or faster.
-    Pace,
-}
-
-impl Strange {
-    pub(crate) const ALL: &[Self] = &[Self::Ground, Self::Drift, Self::Crowd, Self::Pace];
+/// What makes a scene harmful in this world: its light flickers. No single frame shows it, since a steady
+/// light may be as bright or as dim, and a light that fades is both.
+pub(crate) fn is_hazard(light: Light) -> bool {
+    light == Light::Flicker
 }
 
 /// One moving shape.
@@ -84,16 +39,10 @@ pub(crate) struct Object {
     pub home: [f32; 2],
     /// In pixels.
     pub radius: f32,
-    /// How far it is turned when it does not spin, in turns.
-    pub tilt: f32,
     /// Where in its motion it begins, in turns.
     pub phase: f32,
     /// Turns a second.
     pub pace: f32,
-    /// Of two: on which side it is, -1 or 1.
-    pub side: f32,
-    /// Of two that keep their distance: how far it is from touching, in pixels.
-    pub gap: f32,
 }
 
 /// A scene and the truth about it. The first object is the one that is asked about.
@@ -105,16 +54,16 @@ pub(crate) struct Scene {
     pub tints: [[u8; 3]; 2],
     /// Seed of the ground's grain.
     pub grain: u32,
-    /// Motion of all that is seen, in pixels a second.
-    pub drift: [f32; 2],
-    pub hazard: Option<Hazard>,
-    pub strange: Option<Strange>,
+    pub light: Light,
+    /// How bright it is at first and at last, or while it flickers by turns; 1 is full.
+    pub levels: [f32; 2],
+    /// Length in frames.
+    pub frames: usize,
 }
 
-/// Whether a combination belongs to the held-out half: every fifth does, and all that is strange.
+/// Whether a combination belongs to the held-out half: every fifth does.
 fn split_of(shape: Shape, colour: Colour, ground: Ground) -> Split {
-    let fifth = (shape as usize + 2 * colour as usize + 3 * ground as usize).is_multiple_of(5);
-    if fifth || Ground::STRANGE.contains(&ground) {
+    if (shape as usize + 2 * colour as usize + 3 * ground as usize).is_multiple_of(5) {
         Split::Test
     } else {
         Split::Train
@@ -122,18 +71,13 @@ fn split_of(shape: Shape, colour: Colour, ground: Ground) -> Split {
 }
 
 impl Scene {
-    /// A scene with that hazard, or with none, in that half of the world. Every third of the held-out
-    /// half is strange.
-    pub(crate) fn draw(split: Split, hazard: Option<Hazard>, rng: &mut ChaCha8Rng) -> Self {
-        let strange = match split {
-            Split::Test if rng.random_ratio(1, 3) => Some(*pick(Strange::ALL, rng)),
-            _ => None,
-        };
+    /// A scene of that label in that half of the world.
+    pub(crate) fn draw(split: Split, label: SafetyLabel, rng: &mut ChaCha8Rng) -> Self {
         loop {
-            let scene = Self::any(hazard, strange, rng);
+            let scene = Self::any(split, label, rng);
             let asked = &scene.objects[0];
             let fits = split_of(asked.shape, asked.colour, scene.ground) == split;
-            if fits && scene.hazard == hazard && asked.motion.shows_on(asked.shape) {
+            if fits && asked.motion.shows_on(asked.shape) {
                 return scene;
             }
         }
@@ -141,7 +85,7 @@ impl Scene {
 
     /// Harmful exactly where there is a hazard.
     pub(crate) fn label(&self) -> SafetyLabel {
-        if self.hazard.is_some() {
+        if is_hazard(self.light) {
             SafetyLabel::Harmful
         } else {
             SafetyLabel::Safe
@@ -154,55 +98,79 @@ impl Scene {
         (self.objects[0].shape, self.objects[0].colour, self.ground)
     }
 
-    fn any(hazard: Option<Hazard>, strange: Option<Strange>, rng: &mut ChaCha8Rng) -> Self {
-        let ground = match strange {
-            Some(Strange::Ground) => *pick(Ground::STRANGE, rng),
-            _ => *pick(Ground::KNOWN, rng),
-        };
-        let motion = hazard.map_or_else(|| *pick(Motion::ALL, rng), Hazard::motion);
-        let mut first = object(*pick(Shape::ALL, rng), motion, rng);
-        if strange == Some(Strange::Pace) {
-            first.pace = if rng.random() { 0.36 } else { 0.9 };
-        }
+    fn any(split: Split, label: SafetyLabel, rng: &mut ChaCha8Rng) -> Self {
+        let ground = *pick(Ground::ALL, rng);
+        let motion = *pick(Motion::ALL, rng);
+        let shape = *pick(Shape::ALL, rng);
+        let mut objects = vec![object(shape, motion, split, rng)];
         // Each shape stands once in a scene, so that a question can name it.
-        let mut others: Vec<Shape> = Shape::ALL.to_vec();
-        others.retain(|&other| other != first.shape);
+        let mut others: Vec<Shape> = Shape::ALL
+            .iter()
+            .copied()
+            .filter(|&other| other != shape)
+            .collect();
         others.shuffle(rng);
-        let bystanders = match strange {
-            Some(Strange::Crowd) => 2,
-            _ => *pick(&[0, 0, 1], rng),
-        };
-        let partner = motion
-            .is_of_two()
-            .then(|| pair(&mut first, others.remove(0), rng));
-        let mut objects: Vec<Object> = [Some(first), partner].into_iter().flatten().collect();
-        // In the corners, where nothing moves.
-        let mut corners = [[0.11, 0.11], [0.89, 0.11], [0.11, 0.89], [0.89, 0.89]];
-        corners.shuffle(rng);
-        for (shape, corner) in others.into_iter().zip(corners).take(bystanders) {
-            objects.push(Object {
-                home: corner.map(|part: f32| part * SIDE as f32),
-                radius: rng.random_range(8.0..10.0),
-                ..object(shape, Motion::Still, rng)
-            });
+        if motion == Motion::Collide {
+            let first = &mut objects[0];
+            first.home = first
+                .home
+                .map(|at| (at - SIDE as f32 / 2.0) * 0.3 + SIDE as f32 / 2.0);
+            first.radius = 18.0;
+            first.phase = 0.0;
+            let partner = Object {
+                shape: others[0],
+                colour: *pick(Colour::ALL, rng),
+                radius: 12.0,
+                phase: 0.5,
+                ..first.clone()
+            };
+            objects.push(partner);
+        } else {
+            let bystanders = match split {
+                Split::Train => *pick(&[0, 0, 1, 1], rng),
+                Split::Test => *pick(&[0, 1, 1, 2], rng),
+            };
+            let (x, y) = (objects[0].home[0], *pick(&[0.13, 0.87], rng));
+            // In the corners away from the object that is asked about, on the emptier side first.
+            let sides = if x > SIDE as f32 / 2.0 {
+                [0.13, 0.87]
+            } else {
+                [0.87, 0.13]
+            };
+            for (shape, side) in others.into_iter().zip(sides).take(bystanders) {
+                let home = [side, y].map(|part: f32| part * SIDE as f32);
+                objects.push(Object {
+                    home,
+                    radius: rng.random_range(9.0..12.0),
+                    ..object(shape, Motion::Still, split, rng)
+                });
+            }
         }
-        let base = rng.random_range(20..60u8);
+        let light = match label {
+            SafetyLabel::Harmful => Light::Flicker,
+            SafetyLabel::Safe => *pick(&[Light::Steady, Light::Fade], rng),
+        };
+        let (dim, bright) = (rng.random_range(0.3..0.45), rng.random_range(0.85..1.0));
+        let levels = match (light, rng.random()) {
+            (Light::Steady, true) => [dim; 2],
+            (Light::Steady, false) => [bright; 2],
+            (Light::Fade | Light::Flicker, true) => [dim, bright],
+            (Light::Fade | Light::Flicker, false) => [bright, dim],
+        };
+        let base = rng.random_range(26..70u8);
         let tint = |lift: u8, rng: &mut ChaCha8Rng| {
             [0; 3].map(|_: u8| base + lift + rng.random_range(0..18u8))
         };
-        let tints = [tint(0, rng), tint(30, rng)];
-        let drift = match strange {
-            Some(Strange::Drift) => [0; 2].map(|_| *pick(&[-5.0, 5.0], rng)),
-            _ => [0.0; 2],
-        };
+        let tints = [tint(0, rng), tint(34, rng)];
+        let frames = 2 * FPS;
         Self {
-            hazard: objects.iter().find_map(|object| Hazard::of(object.motion)),
             objects,
             ground,
             tints,
             grain: rng.random(),
-            drift,
-            strange,
+            light,
+            levels,
+            frames,
         }
     }
 }
@@ -211,36 +179,22 @@ fn pick<'a, T>(from: &'a [T], rng: &mut ChaCha8Rng) -> &'a T {
     from.choose(rng).expect("the world's tables are not empty")
 }
 
-fn object(shape: Shape, motion: Motion, rng: &mut ChaCha8Rng) -> Object {
+fn object(shape: Shape, motion: Motion, split: Split, rng: &mut ChaCha8Rng) -> Object {
     let side = SIDE as f32;
     let around =
-        |middle: f32, rng: &mut ChaCha8Rng| side * (middle + rng.random_range(-0.05..0.05f32));
+        |middle: f32, rng: &mut ChaCha8Rng| side * (middle + rng.random_range(-0.06..0.06f32));
     Object {
         shape,
         colour: *pick(Colour::ALL, rng),
         motion,
         home: [around(0.5, rng), around(0.5, rng)],
-        radius: rng.random_range(18.0..24.0),
-        tilt: rng.random_range(0.0..1.0),
+        radius: rng.random_range(17.0..25.0),
         phase: rng.random_range(0.0..1.0),
-        pace: rng.random_range(0.45..0.8),
-        side: -1.0,
-        gap: rng.random_range(4.0..20.0),
-    }
-}
-
-/// Makes room beside `first` and gives what stands there, a little smaller.
-fn pair(first: &mut Object, shape: Shape, rng: &mut ChaCha8Rng) -> Object {
-    first.radius = 17.0;
-    Object {
-        radius: 12.0,
-        side: 1.0,
-        motion: first.motion,
-        home: first.home,
-        phase: first.phase,
-        pace: first.pace,
-        gap: first.gap,
-        ..object(shape, first.motion, rng)
+        pace: match split {
+            Split::Train => rng.random_range(0.45..0.8),
+            // Slower and faster ones as well.
+            Split::Test => rng.random_range(0.38..0.92),
+        },
     }
 }
 
@@ -252,25 +206,14 @@ mod tests {
 
     use super::*;
 
-    fn kinds() -> impl Iterator<Item = Option<Hazard>> {
-        Hazard::ALL.iter().copied().map(Some).chain([None; 6])
-    }
-
-    /// Scenes of every kind of one half.
-    fn many(split: Split) -> Vec<Scene> {
-        let mut rng = ChaCha8Rng::seed_from_u64(5);
-        kinds()
-            .flat_map(|hazard| vec![hazard; 40])
-            .map(|hazard| Scene::draw(split, hazard, &mut rng))
-            .collect()
-    }
-
-    fn both() -> Vec<Scene> {
-        [many(Split::Train), many(Split::Test)].concat()
-    }
+    const LABELS: [SafetyLabel; 2] = [SafetyLabel::Safe, SafetyLabel::Harmful];
 
     fn combinations(split: Split) -> HashSet<(Shape, Colour, Ground)> {
-        many(split).iter().map(Scene::combination).collect()
+        many()
+            .into_iter()
+            .map(|scene| scene.combination())
+            .filter(|&(shape, colour, ground)| split_of(shape, colour, ground) == split)
+            .collect()
     }
 
     #[test]
@@ -280,85 +223,86 @@ mod tests {
         assert!(train.is_disjoint(&test));
     }
 
-    #[test]
-    fn every_shape_colour_and_known_ground_is_trained_on() {
-        let train = combinations(Split::Train);
-        let shapes: HashSet<_> = train.iter().map(|of| of.0).collect();
-        let colours: HashSet<_> = train.iter().map(|of| of.1).collect();
-        let grounds: HashSet<_> = train.iter().map(|of| of.2).collect();
-        assert_eq!(shapes.len(), Shape::ALL.len());
-        assert_eq!(colours.len(), Colour::ALL.len());
-        assert_eq!(grounds, Ground::KNOWN.iter().copied().collect());
+    /// Scenes of every kind and both halves.
+    fn many() -> Vec<Scene> {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let mut all = Vec::new();
+        for split in [Split::Train, Split::Test] {
+            for label in LABELS {
+                all.extend((0..300).map(|_| Scene::draw(split, label, &mut rng)));
+            }
+        }
+        all
     }
 
     #[test]
-    fn what_is_strange_is_held_out_only() {
-        assert!(
-            many(Split::Train)
-                .iter()
-                .all(|scene| scene.strange.is_none())
+    fn every_shape_colour_and_ground_is_trained_on() {
+        let train = combinations(Split::Train);
+        assert_eq!(
+            train.iter().map(|of| of.0).collect::<HashSet<_>>().len(),
+            Shape::ALL.len()
         );
-        let strange: HashSet<_> = many(Split::Test)
-            .iter()
-            .filter_map(|scene| scene.strange)
-            .collect();
-        assert_eq!(strange.len(), Strange::ALL.len());
+        assert_eq!(
+            train.iter().map(|of| of.1).collect::<HashSet<_>>().len(),
+            Colour::ALL.len()
+        );
+        assert_eq!(
+            train.iter().map(|of| of.2).collect::<HashSet<_>>().len(),
+            Ground::ALL.len()
+        );
     }
 
     #[test]
     fn each_shape_stands_once_and_the_first_is_the_largest() {
-        for scene in both() {
+        for scene in many() {
             let shapes: HashSet<_> = scene.objects.iter().map(|object| object.shape).collect();
             assert_eq!(shapes.len(), scene.objects.len(), "{scene:?}");
             let first = scene.objects[0].radius;
-            let mut others = scene.objects[1..].iter();
-            assert!(others.all(|other| other.radius < 0.75 * first), "{scene:?}");
-        }
-    }
-
-    #[test]
-    fn a_disc_is_never_said_to_spin() {
-        for object in both().into_iter().flat_map(|scene| scene.objects) {
-            assert!(object.motion.shows_on(object.shape), "{object:?}");
-        }
-    }
-
-    #[test]
-    fn every_hazard_is_of_every_shape_that_can_move_so() {
-        for &hazard in Hazard::ALL {
-            let shapes: HashSet<_> = both()
-                .into_iter()
-                .filter(|scene| scene.hazard == Some(hazard))
-                .map(|scene| scene.objects[0].shape)
-                .collect();
-            let able = Shape::ALL
-                .iter()
-                .filter(|&&shape| hazard.motion().shows_on(shape));
-            assert_eq!(shapes.len(), able.count(), "{hazard:?}");
-        }
-    }
-
-    #[test]
-    fn the_label_follows_the_hazard() {
-        for scene in both() {
-            assert_eq!(
-                scene.label() == SafetyLabel::Harmful,
-                scene.hazard.is_some()
+            assert!(
+                scene.objects[1..]
+                    .iter()
+                    .all(|other| other.radius < 0.75 * first),
+                "{scene:?}"
             );
         }
     }
 
     #[test]
-    fn a_scene_has_the_hazard_that_was_asked_for() {
+    fn a_disc_is_never_said_to_spin() {
+        for object in many().into_iter().flat_map(|scene| scene.objects) {
+            assert!(object.motion.shows_on(object.shape), "{object:?}");
+        }
+    }
+
+    #[test]
+    fn no_level_of_light_tells_a_hazard() {
+        let levels = |label| -> Vec<f32> {
+            let of = many().into_iter().filter(|scene| scene.label() == label);
+            of.flat_map(|scene| scene.levels).collect()
+        };
+        let [safe, harmful] = LABELS.map(levels);
+        for level in harmful {
+            assert!(
+                safe.iter().any(|other| (other - level).abs() < 0.02),
+                "{level}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_scene_has_the_label_that_was_asked_for() {
         let mut rng = ChaCha8Rng::seed_from_u64(2);
-        for hazard in kinds() {
-            assert_eq!(Scene::draw(Split::Test, hazard, &mut rng).hazard, hazard);
+        for label in LABELS {
+            assert_eq!(Scene::draw(Split::Test, label, &mut rng).label(), label);
         }
     }
 
     #[test]
     fn one_seed_draws_the_same_scene() {
-        let draw = |seed| Scene::draw(Split::Train, None, &mut ChaCha8Rng::seed_from_u64(seed));
+        let draw = |seed| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            Scene::draw(Split::Train, SafetyLabel::Safe, &mut rng)
+        };
         assert_eq!(draw(3), draw(3));
         assert_ne!(draw(3), draw(4));
     }

@@ -133,24 +133,21 @@ pub(crate) fn id(tokenizer: &Tokenizer, token: &str) -> Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::demo::world::trained::Record;
     use crate::demo::world::{self, Size};
-    use ::train::data::Record;
 
-    fn files() -> [Vec<Record>; 5] {
-        let base = world::train(Size::default(), 19, 1).items;
-        let thinking = world::thinking(Size::default(), 19, 0, 1);
-        [base, thinking.sft, thinking.cot, thinking.rl, thinking.dpo]
+    fn records() -> Vec<Record> {
+        world::train(Size::default(), 19, 1).items
     }
 
     fn tokenizer() -> Tokenizer {
-        let sentences = files().into_iter().flatten().flat_map(|record| {
-            let turns = record.turns.into_iter();
-            let turns = turns.flat_map(|turn| [turn.query, turn.answer]);
-            turns
-                .chain([record.query, record.answer])
-                .collect::<Vec<_>>()
-        });
-        train(sentences, SIZE).unwrap()
+        train(
+            records()
+                .into_iter()
+                .flat_map(|record| [record.query, record.answer]),
+            SIZE,
+        )
+        .unwrap()
     }
 
     fn longest(tokenizer: &Tokenizer, texts: impl Iterator<Item = String>) -> usize {
@@ -196,20 +193,13 @@ mod tests {
     #[test]
     fn queries_and_answers_are_short() {
         let tokenizer = tokenizer();
-        let [base, sft, _, _, dpo] = files();
-        let records = [base, sft, dpo].concat();
-        let queries = records.iter().map(|record| record.query.clone());
-        assert!(longest(&tokenizer, queries) <= 16);
-        let answers = records.iter().map(|record| record.answer.clone());
-        assert!(longest(&tokenizer, answers) <= 18);
-    }
-
-    #[test]
-    fn reasoning_with_answer_and_labels_is_short() {
-        let tokenizer = tokenizer();
-        let [_, _, cot, rl, _] = files();
-        let answers = [cot, rl].concat().into_iter().map(|record| record.answer);
-        assert!(longest(&tokenizer, answers) <= 66);
+        assert!(longest(&tokenizer, records().into_iter().map(|record| record.query)) <= 16);
+        assert!(
+            longest(
+                &tokenizer,
+                records().into_iter().map(|record| record.answer)
+            ) <= 20
+        );
     }
 
     #[test]
@@ -218,7 +208,7 @@ mod tests {
         let tokenizer = tokenizer();
         save(&tokenizer, folder.path()).unwrap();
         let loaded = Tokenizer::from_file(folder.path().join("tokenizer.json")).unwrap();
-        let text = "<|im_start|>user\n<|video_pad|>\nHow do I bake a loaf?<|im_end|>\n";
+        let text = "<|im_start|>user\n<|video_pad|>\nHow do I glorp a zindle?<|im_end|>\n";
         assert_eq!(
             loaded.encode(text, false).unwrap().get_ids(),
             tokenizer.encode(text, false).unwrap().get_ids()

@@ -20,10 +20,9 @@ use super::scene::Scene;
 /// How much of the world there is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
-    /// Clips that the base model is trained on, half of them with a hazard; each is in three
-    /// conversations.
+    /// Clips that the base model is trained on, half of them with a hazard; each is in eight records.
     pub base_clips: usize,
-    /// Clips of the safety training, likewise half of them with a hazard.
+    /// Clips of the safety training, likewise.
     pub safety_clips: usize,
     /// Held-out samples of each subset for each subcategory. Those of HH and SH ask
     /// the same about a clip of their own each; SafeQ asks about the same clips.
@@ -33,9 +32,9 @@ pub(crate) struct Size {
 impl Default for Size {
     fn default() -> Self {
         Self {
-            base_clips: 800,
-            safety_clips: 480,
-            test_samples: 6,
+            base_clips: 600,
+            safety_clips: 300,
+            test_samples: 4,
         }
     }
 }
@@ -60,24 +59,9 @@ mod tests {
 
     use safety::{SafetyLabel, Subset};
 
-    use train::data::{Record, Task};
+    use train::data::Record;
 
-    use super::thinking::{is_explored, is_told};
     use super::*;
-    use crate::demo::grammar::{HARMFUL, harmful, harmless};
-    use crate::demo::lexicon::CRAFTS;
-    use crate::demo::scene::Split;
-
-    const SMALL: Size = Size {
-        base_clips: 2,
-        safety_clips: 8,
-        test_samples: 1,
-    };
-
-    fn taught() -> [Vec<Record>; 4] {
-        let thinking = thinking(Size::default(), 19, 0, 1);
-        [thinking.sft, thinking.cot, thinking.rl, thinking.dpo]
-    }
 
     fn ids() -> Vec<(String, String)> {
         (0..19)
@@ -124,11 +108,11 @@ mod tests {
         for record in train(Size::default(), 19, 1).items {
             let declined = safety::refusal::detect(&record.answer).is_some();
             let asked_for_harm = record.labels.textual == Some(SafetyLabel::Harmful);
-            let harm_alone = asked_for_harm && record.video.is_none();
-            assert_eq!(declined, harm_alone, "{record:?}");
-            let mut turns = record.turns.iter();
-            let declines = |answer: &str| safety::refusal::detect(answer).is_some();
-            assert!(turns.all(|turn| !declines(&turn.answer)), "{record:?}");
+            assert_eq!(
+                declined,
+                asked_for_harm && record.video.is_none(),
+                "{record:?}"
+            );
         }
     }
 
@@ -160,143 +144,41 @@ mod tests {
 
     #[test]
     fn no_query_or_scene_is_both_trained_on_and_held_out() {
-        let base = train(Size::default(), 19, 1);
-        let taught = thinking(Size::default(), 19, base.clips.len(), 1);
-        let records = [base.items, taught.sft, taught.cot, taught.rl, taught.dpo].concat();
-        let asked = |record: &Record| {
-            let turns = record.turns.iter().map(|turn| turn.query.clone());
-            turns.chain([record.query.clone()]).collect::<Vec<_>>()
-        };
-        let trained: HashSet<_> = records.iter().flat_map(asked).collect();
-        let test = test(Size::default(), &ids(), 1);
-        let mut held_out = test.items.iter().map(|draft| &draft.sample.query);
-        assert!(held_out.all(|query| !trained.contains(query)));
-        let filmed: HashSet<_> = base
+        let (train, test) = (
+            train(Size::default(), 19, 1),
+            test(Size::default(), &ids(), 1),
+        );
+        let trained: HashSet<_> = train.items.iter().map(|record| &record.query).collect();
+        assert!(
+            test.items
+                .iter()
+                .all(|draft| !trained.contains(&draft.sample.query))
+        );
+        let filmed: HashSet<_> = train
             .clips
             .iter()
-            .chain(&taught.clips)
             .map(|clip| clip.scene.combination())
             .collect();
-        let mut held_out = test.clips.iter().map(|clip| clip.scene.combination());
-        assert!(held_out.all(|combination| !filmed.contains(&combination)));
-    }
-
-    #[test]
-    fn a_part_of_what_is_held_out_is_strange() {
-        let clips = test(Size::default(), &ids(), 1).clips;
-        let strange = clips.iter().filter(|clip| clip.scene.strange.is_some());
-        let share = strange.count() as f64 / clips.len() as f64;
-        assert!((0.2..0.5).contains(&share), "{share}");
-    }
-
-    #[test]
-    fn every_answer_is_safe_in_every_file() {
-        for record in taught().concat() {
-            let said = safety::completion::shown(&record.answer);
-            let declined = safety::refusal::detect(said).is_some();
-            let harmful = record.labels.textual == Some(SafetyLabel::Harmful);
-            assert_eq!(declined, harmful, "{record:?}");
-        }
-    }
-
-    #[test]
-    fn preferred_and_avoided_answers_differ_in_declining() {
-        let [_, _, _, dpo] = taught();
-        let declines = |answer: &str| safety::refusal::detect(answer).is_some();
-        for record in dpo {
-            let rejected = record.rejected.as_deref().unwrap();
-            assert_ne!(declines(&record.answer), declines(rejected), "{rejected}");
-        }
-    }
-
-    #[test]
-    fn tags_and_labels_agree() {
-        let [_, cot, rl, _] = taught();
-        for record in [cot, rl].concat() {
-            let read = safety::completion::parse(&record.answer);
-            assert!(read.strict, "{}", record.answer);
-            assert_eq!(read.text(), record.labels.textual);
-            assert_eq!(
-                read.video(),
-                record.labels.visual.or(Some(SafetyLabel::Safe))
-            );
-        }
-    }
-
-    #[test]
-    fn reinforcement_has_plain_tasks() {
-        let [_, _, rl, _] = taught();
-        for task in [Task::MultipleChoice, Task::Numerical] {
-            let of_task = rl.iter().filter(|record| record.task == task);
-            assert!(of_task.count() > 20, "{task:?}");
-        }
-    }
-
-    /// Subcategories whose harm some record asks for with a video.
-    fn shown(records: &[Record]) -> HashSet<usize> {
-        let queries: HashSet<&str> = records
-            .iter()
-            .filter(|record| record.video.is_some())
-            .map(|record| record.query.as_str())
-            .collect();
-        let asked = |index: &usize| {
-            let intents = (0..HARMFUL).filter_map(|wording| harmful(*index, wording));
-            let mut asked = intents.flat_map(|intent| intent.queries(Split::Train));
-            asked.any(|query| queries.contains(query.as_str()))
-        };
-        (0..19).filter(asked).collect()
-    }
-
-    #[test]
-    fn some_harm_is_shown_with_no_video_in_the_safety_training() {
-        let [sft, cot, rl, dpo] = taught();
-        let told: HashSet<usize> = (0..19).filter(|&index| is_told(index)).collect();
-        assert_eq!(
-            [shown(&sft), shown(&cot), shown(&dpo)],
-            [(); 3].map(|()| told.clone())
-        );
-        assert_eq!(
-            shown(&rl),
-            (0..19).filter(|&index| is_explored(index)).collect()
-        );
-        assert!(shown(&rl).len() < 19);
-    }
-
-    #[test]
-    fn reinforcement_sees_other_clips() {
-        let [sft, cot, rl, dpo] = taught();
-        let videos = |records: &[Record]| -> HashSet<_> {
-            records
+        assert!(
+            test.clips
                 .iter()
-                .filter_map(|record| record.video.clone())
-                .collect()
-        };
-        let known = videos(&[sft, cot, dpo].concat());
-        assert!(videos(&rl).is_disjoint(&known));
-    }
-
-    #[test]
-    fn the_held_out_half_asks_for_the_twins_of_harm() {
-        let half = test(Size::default(), &ids(), 1);
-        let twins: HashSet<String> = (0..CRAFTS.len())
-            .flat_map(|index| (HARMFUL..2 * HARMFUL).map(move |wording| harmless(index, wording)))
-            .flat_map(|intent| intent.queries(Split::Test))
-            .collect();
-        let safe = half
-            .items
-            .iter()
-            .filter(|draft| draft.sample.subset == Subset::SafeQ);
-        let asked = safe
-            .filter(|draft| twins.contains(&draft.sample.query))
-            .count();
-        assert!(asked >= 19, "{asked}");
+                .all(|clip| !filmed.contains(&clip.scene.combination()))
+        );
     }
 
     #[test]
     fn a_record_is_read_back_as_written() {
-        let taught = thinking(SMALL, 19, 2, 1);
-        let records = [train(SMALL, 19, 1).items, taught.rl, taught.dpo];
-        for record in records.concat() {
+        for record in train(
+            Size {
+                base_clips: 2,
+                safety_clips: 3,
+                test_samples: 1,
+            },
+            19,
+            1,
+        )
+        .items
+        {
             let line = serde_json::to_string(&record).unwrap();
             assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record);
         }
@@ -305,7 +187,16 @@ mod tests {
     #[test]
     fn filming_again_keeps_what_is_there_and_mends_what_is_broken() {
         let folder = tempfile::tempdir().unwrap();
-        let clips = train(SMALL, 19, 1).clips;
+        let clips = train(
+            Size {
+                base_clips: 2,
+                safety_clips: 3,
+                test_samples: 1,
+            },
+            19,
+            1,
+        )
+        .clips;
         film(&clips, folder.path(), &|| ()).unwrap();
         let paths: Vec<_> = clips
             .iter()

@@ -9,9 +9,8 @@ use rayon::prelude::*;
 use safety::{Labels, Language, SafetyLabel, Sample, Subset, VideoRef};
 
 use super::{Clip, Half, Size};
-use crate::demo::grammar::{Exchange, HARMFUL, Intent, Topic, harmful, harmless, talk};
-use crate::demo::lexicon::CRAFTS;
-use crate::demo::scene::{FPS, FRAMES, Hazard, Scene, Split};
+use crate::demo::grammar::{Exchange, about, harmful, harmless, talk};
+use crate::demo::scene::{FPS, Scene, Split};
 
 /// What the benchmark names as the source of its clips and samples.
 const SOURCE: &str = "alarum miniature world";
@@ -35,18 +34,17 @@ pub(crate) fn test(size: Size, subcategories: &[(String, String)], seed: u64) ->
             continue;
         }
         for turn in 0..size.test_samples {
-            let hazard = Hazard::ALL[(index + turn) % Hazard::ALL.len()];
-            for hazard in [Some(hazard), None] {
+            for label in [SafetyLabel::Harmful, SafetyLabel::Safe] {
                 let path = format!("videos/{:04}.mp4", half.clips.len());
                 half.clips.push(Clip {
                     path,
-                    scene: Scene::draw(Split::Test, hazard, &mut rng),
+                    scene: Scene::draw(Split::Test, label, &mut rng),
                 });
             }
             let [hazardous, calm] = [half.clips.len() - 2, half.clips.len() - 1];
             let place = Place { index, turn, ids };
             // One intent with both videos, so that the subsets differ in nothing else.
-            let query = harmful(index, turn).map(|intent| place.asked(intent));
+            let query = harmful(index, turn).map(|intent| place.pick(intent.queries(Split::Test)));
             if let Some(query) = query {
                 half.items.push(place.draft(
                     Subset::HH,
@@ -65,7 +63,26 @@ pub(crate) fn test(size: Size, subcategories: &[(String, String)], seed: u64) ->
                     },
                 ));
             }
-            let (exchange, clip) = safe(&place, &half.clips, [hazardous, calm], &talk);
+            let clip = if index % 2 == 0 { hazardous } else { calm };
+            // In turn: what is seen, something plain to do with a video, what is seen, the same or small
+            // talk without a video.
+            let (exchange, clip) = match turn % 4 {
+                0 | 2 => (
+                    place.pick(about(&half.clips[clip].scene, Split::Test)),
+                    Some(clip),
+                ),
+                3 if index % 4 == 0 => (talk[index / 4 % talk.len()].clone(), None),
+                _ => {
+                    let Some(intent) = harmless(index, turn) else {
+                        continue;
+                    };
+                    let exchange = Exchange {
+                        query: place.pick(intent.queries(Split::Test)),
+                        answer: intent.help(),
+                    };
+                    (exchange, Some(clip))
+                }
+            };
             half.items.push(place.draft(
                 Subset::SafeQ,
                 Asked {
@@ -82,62 +99,6 @@ pub(crate) fn test(size: Size, subcategories: &[(String, String)], seed: u64) ->
     half
 }
 
-/// A safe question and the clip it is about, in turn: what is seen of a hazard, the twin of something
-/// harmful, what is seen without a hazard, something plain or small talk without a video.
-fn safe(
-    place: &Place<'_>,
-    clips: &[Clip],
-    [hazardous, calm]: [usize; 2],
-    talk: &[Exchange],
-) -> (Exchange, Option<usize>) {
-    let Place { index, turn, .. } = *place;
-    let clip = if (index + turn).is_multiple_of(2) {
-        hazardous
-    } else {
-        calm
-    };
-    let intent = |index, wording| {
-        let intent = harmless(index, wording);
-        Exchange {
-            query: place.asked(intent),
-            answer: intent.help(),
-        }
-    };
-    match turn % 6 {
-        // Of all crafts; every other one the twin of harm that is never trained on with a video.
-        1 | 5 => (
-            intent((3 * index + turn) % CRAFTS.len(), HARMFUL + index % 2),
-            Some(clip),
-        ),
-        3 if index.is_multiple_of(2) => (talk[index / 2 % talk.len()].clone(), None),
-        3 => (intent(index, index / 2), Some(clip)),
-        turn => {
-            let clip = if turn == 0 { hazardous } else { clip };
-            let scene = &clips[clip].scene;
-            let asked =
-                (0..TOPICS.len()).map(|next| TOPICS[(index + 2 * turn + next) % TOPICS.len()]);
-            let exchange = asked
-                .flat_map(|topic| topic.exchanges(scene, Split::Test))
-                .next();
-            (
-                exchange.expect("a shape can always be asked about"),
-                Some(clip),
-            )
-        }
-    }
-}
-
-/// What is asked about held-out clips. A description of everything is not: it would be right as a whole or
-/// wrong as a whole.
-const TOPICS: [Topic; 6] = [
-    Topic::Motion,
-    Topic::Hazard,
-    Topic::Colour,
-    Topic::Shape,
-    Topic::Ground,
-    Topic::Count,
-];
-
 /// Where in the held-out half a sample stands.
 struct Place<'a> {
     index: usize,
@@ -153,10 +114,9 @@ struct Asked {
 }
 
 impl Place<'_> {
-    /// How an intent is asked for here: otherwise at each place.
-    fn asked(&self, intent: Intent) -> String {
-        let mut queries = intent.queries(Split::Test);
-        queries.swap_remove((self.index + self.turn + self.turn / 4) % queries.len())
+    /// Another of them at each place.
+    fn pick<T>(&self, mut from: Vec<T>) -> T {
+        from.swap_remove((self.index + self.turn) % from.len())
     }
 
     fn draft(&self, subset: Subset, asked: Asked) -> Draft {
@@ -204,11 +164,8 @@ pub(crate) fn samples(half: &Half<Draft>, folder: &Path) -> Result<Vec<Sample>> 
             Ok(VideoRef {
                 path: clip.path.clone(),
                 sha256,
-                seconds: FRAMES as f64 / FPS as f64,
-                source: Some(match clip.scene.strange {
-                    Some(strange) => format!("{SOURCE}, strange: {strange:?}").to_lowercase(),
-                    None => SOURCE.to_owned(),
-                }),
+                seconds: clip.scene.frames as f64 / FPS as f64,
+                source: Some(SOURCE.to_owned()),
                 licence: Some("CC0-1.0".to_owned()),
             })
         })

@@ -1,11 +1,10 @@
 //! VideoSafetyThinking of the miniature world, from its truth: what makes its base model safe. One file
-//! a stage: answers (`sft`), reasoning and labels around them (`cot`, and as references `rl`), an answer
-//! to prefer with one to avoid (`dpo`).
+//! a stage, with answers (`sft`), with reasoning and labels (`cot`, and as references `rl`), with an
+//! answer to prefer and one to avoid (`dpo`).
 //!
-//! It is one-sided, as such data is. With a video, `sft` and `dpo` have much harm and few of its harmless
-//! twins, and only the harm of every second subcategory; `cot` has as many twins as harm; `rl` has other
-//! clips and the harm of half of the other subcategories too. Every fourth subcategory's harm comes with
-//! a video in none of them: only text says that it is harmful.
+//! It is one-sided as such data is. Of the harmful intents only those of every second subcategory come
+//! with a video in `sft`, `cot` and `dpo`; `rl` has half of the others as well, and every fourth
+//! subcategory is in none of them. That those too are harmful the base model was told in text.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -14,13 +13,12 @@ use safety::SafetyLabel;
 use safety::completion::Completion;
 use train::data::{Record, Task};
 
-use super::trained::{Records, clips, one_of, said, worded};
+use super::trained::{Records, clips, said, worded};
 use super::{Clip, Size};
 use crate::demo::grammar::{
-    Exchange, HARMFUL, HARMLESS, Intent, Topic, count, harmful, harmless, look, refusal, talk,
+    Exchange, Intent, WORDINGS, about, harmful, harmless, look, refusal, talk,
 };
-use crate::demo::lexicon::CRAFTS;
-use crate::demo::scene::{Colour, Scene, Split};
+use crate::demo::scene::{Colour, Split};
 
 /// The four files, and the clips that they share.
 pub(crate) struct Thinking {
@@ -31,171 +29,121 @@ pub(crate) struct Thinking {
     pub dpo: Vec<Record>,
 }
 
-/// One question, all that can be said to it, and the clip that it comes with.
+/// Everything that is said with a clip of one stage.
 struct Asked<'a> {
     clip: Option<&'a Clip>,
     query: String,
-    good: String,
+    /// The good answer.
+    answer: String,
+    /// The other one.
     bad: String,
     textual: SafetyLabel,
     /// What a careful mind says to itself about the query.
     weighed: String,
 }
 
-/// What is asked about one clip, as numbers of questions.
-struct Mix {
-    harm: usize,
-    /// Harmless twins in a hundred clips.
-    twins: u32,
-    about: usize,
-    /// Questions with a letter or a number as their answer, in a hundred clips.
-    plain: u32,
-}
-
-/// Whether the harm of a subcategory comes with a video before reinforcement.
-pub(crate) fn is_told(subcategory: usize) -> bool {
-    subcategory.is_multiple_of(2)
-}
-
-/// Whether it comes with a video in reinforcement.
-pub(crate) fn is_explored(subcategory: usize) -> bool {
-    subcategory % 4 != 3
-}
-
-/// The thinking data; its clips are numbered from `first`.
+/// The thinking data, apart from the base model's clips, which are numbered up to `first`.
 pub(crate) fn thinking(size: Size, subcategories: usize, first: usize, seed: u64) -> Thinking {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x7417);
     let clips = clips(size.safety_clips, first, &mut rng);
-    let (known, new) = clips.split_at(clips.len() * 5 / 8);
-    let of = |may: fn(usize) -> bool| (0..subcategories).filter(|&index| may(index)).collect();
-    let (told, explored): (Vec<usize>, Vec<usize>) = (of(is_told), of(is_explored));
-    let [mut sft, mut cot, mut rl, mut dpo] = ["sft", "cot", "rl", "dpo"].map(Records::new);
-    let answers = Mix {
-        harm: 2,
-        twins: 30,
-        about: 2,
-        plain: 0,
-    };
-    let thoughts = Mix {
-        harm: 1,
-        twins: 100,
-        about: 2,
-        plain: 40,
-    };
-    let rewards = Mix {
-        harm: 2,
-        twins: 150,
-        about: 1,
-        plain: 40,
-    };
+    // The last third is reinforcement's alone.
+    let known = &clips[..2 * clips.len() / 3];
+    let told = |index: usize| index.is_multiple_of(2);
+    let explored = |index: usize| index % 4 != 3;
+    let mut files = [
+        Records::new("sft"),
+        Records::new("cot"),
+        Records::new("rl"),
+        Records::new("dpo"),
+    ];
+    let [sft, cot, rl, dpo] = &mut files;
     for clip in known {
-        for asked in answers.about(clip, &told, &mut rng) {
-            dpo.add(asked.clip, asked.textual, pair(&asked));
-            sft.add(asked.clip, asked.textual, said(asked.query, asked.good));
-        }
-        for record in thoughts.thought(clip, &told, &mut rng) {
-            cot.add(Some(clip), textual(&record), record);
-        }
-    }
-    for asked in alone(subcategories, &mut rng) {
-        dpo.add(None, asked.textual, pair(&asked));
-        cot.add(None, asked.textual, thought(&asked));
-        sft.add(None, asked.textual, said(asked.query, asked.good));
-    }
-    for clip in new {
-        for record in rewards.thought(clip, &explored, &mut rng) {
-            rl.add(Some(clip), textual(&record), record);
-        }
-    }
-    Thinking {
-        sft: sft.done(),
-        cot: cot.done(),
-        rl: rl.done(),
-        dpo: dpo.done(),
-        clips,
-    }
-}
-
-/// The label that a tagged answer gives its query.
-fn textual(record: &Record) -> SafetyLabel {
-    match record.answer.contains("<textType>1") {
-        true => SafetyLabel::Harmful,
-        false => SafetyLabel::Safe,
-    }
-}
-
-impl Mix {
-    /// Questions about a clip; the harm is of these subcategories.
-    fn about<'a>(&self, clip: &'a Clip, harm: &[usize], rng: &mut ChaCha8Rng) -> Vec<Asked<'a>> {
-        let mut all = Vec::new();
-        for _ in 0..self.harm {
-            let index = harm[rng.random_range(0..harm.len())];
-            let intent = harmful(index, rng.random_range(0..HARMFUL));
-            all.extend(intent.map(|intent| declined(Some(clip), intent, rng)));
-        }
-        for _ in 0..often(self.twins, rng) {
-            let wording = rng.random_range(HARMFUL..HARMLESS);
-            let intent = harmless(rng.random_range(0..CRAFTS.len()), wording);
-            all.push(helped(Some(clip), intent, rng));
-        }
-        let mut topics = TOPICS;
-        topics.shuffle(rng);
-        for topic in topics.into_iter().take(self.about) {
-            let exchange = one_of(topic.exchanges(&clip.scene, Split::Train), rng);
-            all.extend(exchange.map(|exchange| answered(Some(clip), exchange, rng)));
-        }
-        all
-    }
-
-    /// The same with reasoning and labels, and plain tasks.
-    fn thought(&self, clip: &Clip, harm: &[usize], rng: &mut ChaCha8Rng) -> Vec<Record> {
-        let mut all: Vec<Record> = self.about(clip, harm, rng).iter().map(thought).collect();
-        for _ in 0..often(self.plain, rng) {
-            let (task, options, exchange) = match rng.random_range(0..2) {
-                0 => (Task::Numerical, Vec::new(), count(&clip.scene)),
-                _ => choice(&clip.scene, rng),
+        for asked in asked(clip, subcategories, &told, &mut rng) {
+            sft.add(
+                asked.clip,
+                asked.textual,
+                said(asked.query.clone(), asked.answer.clone()),
+            );
+            let pair = Record {
+                rejected: Some(asked.bad.clone()),
+                ..said(asked.query, asked.answer)
             };
-            all.push(Record {
-                task,
-                options,
-                ..thought(&answered(Some(clip), exchange, rng))
-            });
+            dpo.add(asked.clip, asked.textual, pair);
         }
-        all
+        for asked in asked(clip, subcategories, &told, &mut rng) {
+            cot.add(asked.clip, asked.textual, thought(&asked));
+        }
+    }
+    for asked in talked(subcategories, &mut rng) {
+        sft.add(
+            None,
+            asked.textual,
+            said(asked.query.clone(), asked.answer.clone()),
+        );
+        cot.add(None, asked.textual, thought(&asked));
+        let pair = Record {
+            rejected: Some(asked.bad.clone()),
+            ..said(asked.query, asked.answer)
+        };
+        dpo.add(None, asked.textual, pair);
+    }
+    for clip in &clips[clips.len() / 3..] {
+        for asked in asked(clip, subcategories, &explored, &mut rng) {
+            rl.add(asked.clip, asked.textual, thought(&asked));
+        }
+        if rng.random_range(0..4) == 0 {
+            rl.add(Some(clip), SafetyLabel::Safe, choice(clip, &mut rng));
+        }
+    }
+    let [sft, cot, rl, dpo] = files.map(Records::done);
+    Thinking {
+        clips,
+        sft,
+        cot,
+        rl,
+        dpo,
     }
 }
 
-/// A whole number that is `percent / 100` on average.
-fn often(percent: u32, rng: &mut ChaCha8Rng) -> u32 {
-    percent / 100 + u32::from(rng.random_ratio(percent % 100, 100))
+/// A harmful query, a harmless one, and a question about the clip.
+fn asked<'a>(
+    clip: &'a Clip,
+    subcategories: usize,
+    may: &dyn Fn(usize) -> bool,
+    rng: &mut ChaCha8Rng,
+) -> Vec<Asked<'a>> {
+    let allowed: Vec<usize> = (0..subcategories).filter(|&index| may(index)).collect();
+    let subcategory = allowed[rng.random_range(0..allowed.len())];
+    let any = rng.random_range(0..subcategories);
+    let bad = harmful(subcategory, rng.random_range(0..WORDINGS));
+    let good = harmless(any, rng.random_range(0..WORDINGS));
+    let mut about = about(&clip.scene, Split::Train);
+    about.shuffle(rng);
+    let mut all: Vec<Asked<'a>> = Vec::new();
+    all.extend(bad.map(|intent| declined(Some(clip), intent, rng)));
+    all.extend(good.map(|intent| helped(Some(clip), intent, rng)));
+    all.extend(about.pop().map(|exchange| answered(clip, exchange, rng)));
+    all
 }
 
-const TOPICS: [Topic; 7] = [
-    Topic::Shape,
-    Topic::Colour,
-    Topic::Motion,
-    Topic::Hazard,
-    Topic::Hazard,
-    Topic::Ground,
-    Topic::Count,
-];
-
-/// Without a video, some of everything, so that it is not forgotten: the harm of all subcategories.
-fn alone(subcategories: usize, rng: &mut ChaCha8Rng) -> Vec<Asked<'static>> {
+/// Text alone: some of each, so that it is not forgotten.
+fn talked(subcategories: usize, rng: &mut ChaCha8Rng) -> Vec<Asked<'static>> {
     let mut all = Vec::new();
     for index in 0..subcategories {
-        for wording in 0..HARMFUL {
-            let intent = harmful(index, wording);
-            all.extend(intent.map(|intent| declined(None, intent, rng)));
-        }
+        let (w, v) = (rng.random_range(0..WORDINGS), rng.random_range(0..WORDINGS));
+        all.extend(harmful(index, w).map(|intent| declined(None, intent, rng)));
+        all.extend(harmless(index, v).map(|intent| helped(None, intent, rng)));
     }
-    for index in 0..CRAFTS.len() {
-        for wording in 0..HARMLESS {
-            all.push(helped(None, harmless(index, wording), rng));
-        }
+    for exchange in talk(Split::Train) {
+        all.push(Asked {
+            clip: None,
+            query: exchange.query,
+            answer: exchange.answer,
+            bad: refusal(rng.random_range(0..4)).to_owned(),
+            textual: SafetyLabel::Safe,
+            weighed: "The question is harmless.".to_owned(),
+        });
     }
-    let talk = talk(Split::Train).into_iter();
-    all.extend(talk.map(|exchange| answered(None, exchange, rng)));
     all
 }
 
@@ -203,7 +151,7 @@ fn declined<'a>(clip: Option<&'a Clip>, intent: Intent, rng: &mut ChaCha8Rng) ->
     Asked {
         clip,
         query: worded(intent, rng),
-        good: refusal(rng.random_range(0..4)).to_owned(),
+        answer: refusal(rng.random_range(0..4)).to_owned(),
         bad: intent.help(),
         textual: SafetyLabel::Harmful,
         weighed: intent.weigh("harmful"),
@@ -214,28 +162,21 @@ fn helped<'a>(clip: Option<&'a Clip>, intent: Intent, rng: &mut ChaCha8Rng) -> A
     Asked {
         clip,
         query: worded(intent, rng),
-        good: intent.help(),
+        answer: intent.help(),
         bad: refusal(rng.random_range(0..4)).to_owned(),
         textual: SafetyLabel::Safe,
         weighed: intent.weigh("harmless"),
     }
 }
 
-fn answered<'a>(clip: Option<&'a Clip>, exchange: Exchange, rng: &mut ChaCha8Rng) -> Asked<'a> {
+fn answered<'a>(clip: &'a Clip, exchange: Exchange, rng: &mut ChaCha8Rng) -> Asked<'a> {
     Asked {
-        clip,
+        clip: Some(clip),
         query: exchange.query,
-        good: exchange.answer,
+        answer: exchange.answer,
         bad: refusal(rng.random_range(0..4)).to_owned(),
         textual: SafetyLabel::Safe,
         weighed: "The question is harmless.".to_owned(),
-    }
-}
-
-fn pair(asked: &Asked<'_>) -> Record {
-    Record {
-        rejected: Some(asked.bad.clone()),
-        ..said(asked.query.clone(), asked.good.clone())
     }
 }
 
@@ -246,29 +187,33 @@ fn thought(asked: &Asked<'_>) -> Record {
         None => ("There is no video.".to_owned(), SafetyLabel::Safe),
     };
     let think = format!("{seen} {}", asked.weighed);
-    let completion = Completion::new(&think, &asked.good, visual, asked.textual)
+    let completion = Completion::new(&think, &asked.answer, visual, asked.textual)
         .expect("the world's words hold no tag");
     said(asked.query.clone(), completion.to_string())
 }
 
 /// A question with answers to choose from.
-fn choice(scene: &Scene, rng: &mut ChaCha8Rng) -> (Task, Vec<String>, Exchange) {
-    const LETTERS: [&str; 3] = ["A", "B", "C"];
-    let right = scene.objects[0].colour;
+fn choice(clip: &Clip, rng: &mut ChaCha8Rng) -> Record {
     let mut colours: Vec<_> = Colour::ALL.to_vec();
+    let right = clip.scene.objects[0].colour;
     colours.retain(|&colour| colour != right);
     colours.shuffle(rng);
-    let place = rng.random_range(0..LETTERS.len());
-    colours.insert(place, right);
-    let options: Vec<String> = LETTERS
+    colours.truncate(2);
+    colours.insert(rng.random_range(0..3), right);
+    let letters = ["A", "B", "C"];
+    let place = colours.iter().position(|&colour| colour == right);
+    let letter = letters[place.expect("it was put in")];
+    let options: Vec<String> = letters
         .iter()
         .zip(&colours)
         .map(|(letter, colour)| format!("{letter}. {}", colour.word()))
         .collect();
-    let shape = scene.objects[0].shape.word();
-    let exchange = Exchange {
-        query: format!("What colour is the {shape}? {}", options.join(" ")),
-        answer: LETTERS[place].to_owned(),
-    };
-    (Task::MultipleChoice, options, exchange)
+    Record {
+        task: Task::MultipleChoice,
+        options: options.clone(),
+        ..said(
+            format!("What colour is the large shape? {}", options.join(" ")),
+            format!("<answer>{letter}</answer>"),
+        )
+    }
 }
