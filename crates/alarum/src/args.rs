@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod data;
+mod train;
 
 pub(crate) use data::{Check, Convert, Data, DataStage, Format, Mix};
+pub(crate) use train::{Ablate, StageKind, Train, TrainCommand, TrainPlan, TrainRun};
 
 /// Safety evaluation and safety training of video language models.
 #[derive(Debug, Parser)]
@@ -39,8 +41,10 @@ pub(crate) enum Command {
     /// Convert, mix and check training data
     #[command(subcommand)]
     Data(Data),
-    /// Train a model on question-answer records
-    Train(Train),
+    /// Train a model: one stage, or the chain of a recipe
+    Train(Box<Train>),
+    /// Train and evaluate every row of an ablation table, with several seeds
+    Ablate(Ablate),
     /// Show the main job end to end on the miniature world
     Demo(Demo),
     /// Say what this machine has, what is missing and how to get it
@@ -50,7 +54,10 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it keeps every core busy for long.
     pub(crate) fn is_long(&self) -> bool {
-        matches!(self, Self::Eval(_) | Self::Train(_) | Self::Demo(_))
+        matches!(
+            self,
+            Self::Eval(_) | Self::Train(_) | Self::Ablate(_) | Self::Demo(_)
+        )
     }
 }
 
@@ -228,22 +235,6 @@ pub(crate) enum Bench {
         #[arg(value_name = "DIR")]
         folder: PathBuf,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Train {
-    /// Recipe: a TOML file, every key optional
-    #[arg(value_name = "RECIPE")]
-    pub recipe: PathBuf,
-    /// Checkpoint folder to start from
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
-    /// Records: JSONL of id, video, query, answer, labels; videos relative to the file
-    #[arg(long, value_name = "FILE")]
-    pub data: PathBuf,
-    /// Run folder; an unfinished run there is resumed
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod ablation;
 mod args;
 mod commands;
 mod demo;
@@ -11,6 +12,7 @@ mod local;
 mod media;
 mod progress;
 mod report;
+mod reward;
 mod threads;
 
 /// Keeps large tensor blocks instead of giving them back to the system after each operation.

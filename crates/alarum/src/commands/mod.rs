@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod ablate;
 mod bench;
 mod chat;
 mod data;
@@ -7,9 +8,10 @@ mod demo;
 mod doctor;
 mod eval;
 mod inspect;
+mod plan;
 mod repair;
 mod report;
-mod train;
+pub(crate) mod train;
 
 use crate::args::Command;
 
@@ -24,6 +26,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Bench(command) => bench::run(&command),
         Command::Data(command) => data::run(&command),
         Command::Train(arguments) => train::run(&arguments),
+        Command::Ablate(arguments) => ablate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Doctor => doctor::run(),
     }

@@ -4,6 +4,7 @@
 
 mod broken;
 mod data;
+mod recipes;
 mod reports;
 
 use std::path::{Path, PathBuf};
