@@ -9,6 +9,10 @@ use serde_json::Value;
 
 /// Each of our crates with every crate that it is built from, tests' own dependencies left out.
 fn built_from() -> BTreeMap<String, BTreeSet<String>> {
+    // Packages for other platforms were perhaps never downloaded.
+    let version = Command::new("rustc").arg("-vV").output().unwrap().stdout;
+    let version = String::from_utf8(version).unwrap();
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     let output = Command::new(env!("CARGO"))
         .args([
             "metadata",
@@ -16,6 +20,8 @@ fn built_from() -> BTreeMap<String, BTreeSet<String>> {
             "1",
             "--locked",
             "--offline",
+            "--filter-platform",
+            host.unwrap(),
             "--manifest-path",
         ])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))

@@ -132,8 +132,9 @@ pub(crate) fn id(tokenizer: &Tokenizer, token: &str) -> Result<u32> {
 
 #[cfg(test)]
 mod tests {
+    use train::data::Record;
+
     use super::*;
-    use crate::demo::world::trained::Record;
     use crate::demo::world::{self, Size};
 
     fn records() -> Vec<Record> {

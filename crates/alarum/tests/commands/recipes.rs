@@ -45,10 +45,12 @@ fn the_large_recipes_have_the_papers_numbers() {
     }
     assert_eq!(atc.atc.unwrap().visual, 0.1);
     assert_eq!(alarm.alarm.as_ref().unwrap().embeddings_learning_rate, 1e-5);
-    let taken = |stage: &train::recipe::Stage| stage.data.iter().filter_map(|take| take.take).sum();
+    let taken = |stage: &train::recipe::Stage| -> usize {
+        stage.data.iter().filter_map(|take| take.take).sum()
+    };
     assert_eq!(
         [alarm, cold_start, grpo].map(taken),
-        [10_000, 15_000, 25_000usize]
+        [10_000, 15_000, 25_000]
     );
     let settings = grpo.grpo.as_ref().unwrap();
     assert_eq!(
