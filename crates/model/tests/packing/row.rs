@@ -10,6 +10,8 @@ use rand_chacha::ChaCha8Rng;
 
 /// Largest difference allowed, relative to the largest value.
 const TOLERANCE: f32 = 1e-5;
+/// Of sums of numbers near 1.
+const ROUNDING: f32 = 1e-6;
 
 pub(crate) fn goldens() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens")
@@ -169,8 +171,9 @@ pub(crate) fn assert_close(what: &str, got: &Tensor, want: &Tensor) {
         .iter()
         .zip(&want)
         .fold(0f32, |max, (a, b)| max.max((a - b).abs()));
+    // What cancels out, such as the gradient of a bias on every key, is 0 only as far as sums round.
     assert!(
-        error <= TOLERANCE * scale,
+        error <= TOLERANCE * scale + ROUNDING,
         "{what}: off by {error} on a scale of {scale}"
     );
 }
