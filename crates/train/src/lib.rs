@@ -1,5 +1,5 @@
 //! Batches to better weights, in reading order: what a run is asked to do ([`recipe`]), the samples
-//! it learns from ([`data`], [`examples`], [`feed`]) and in which order ([`order`]), what rollouts earn
+//! it learns from ([`data`], [`feed`]) and in which order ([`order`]), what rollouts earn
 //! ([`reward`], [`advantage`]), what is minimised ([`loss`]), how one optimizer step is computed
 //! ([`step`]: micro-batches to [`gradient`]s) and taken ([`groups`], [`schedule`], [`optimizer`]),
 //! what is written down ([`events`], [`tensorboard`], [`checkpoint`]) and the loop around all of it

@@ -16,7 +16,7 @@
 //! that is held out share no combination of main shape, colour and ground, and no query; the held-out half
 //! also has slower and faster motions and fuller scenes. They share words, intents and answers.
 //!
-//! What makes the base model safe ([`world::thinking`]) shows a video with the harmful intents of only a
+//! What makes the base model safe (`world::thinking`) shows a video with the harmful intents of only a
 //! half of the subcategories: of the others the model knows from text that they are harmful, and has to
 //! carry that over.
 //!

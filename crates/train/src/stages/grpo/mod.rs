@@ -2,8 +2,8 @@
 //! scored, and what was better than its group's mean becomes likelier (arXiv:2402.03300, section 4;
 //! arXiv 2505.16643, section 4.3).
 //!
-//! In reading order: completions with their rewards and advantages ([`draw`]), and the loss over them
-//! ([`learn`]).
+//! In reading order: completions with their rewards and advantages (`draw`), and the loss over them
+//! (`learn`).
 
 mod draw;
 mod learn;
