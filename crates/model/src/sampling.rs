@@ -29,15 +29,18 @@ pub fn next_token(logits: &[f32], sampling: Sampling, rng: &mut ChaCha8Rng) -> u
     if sampling.temperature <= 0.0 {
         return argmax(logits);
     }
-    let mut order: Vec<u32> = (0..logits.len() as u32).collect();
-    order.sort_by(|&a, &b| {
+    let likelier = |&a: &u32, &b: &u32| {
         logits[b as usize]
             .total_cmp(&logits[a as usize])
             .then(a.cmp(&b))
-    });
-    if sampling.top_k > 0 {
+    };
+    let mut order: Vec<u32> = (0..logits.len() as u32).collect();
+    if (1..order.len()).contains(&sampling.top_k) {
+        // A vocabulary has 150,000 tokens: only those that are kept need an order.
+        order.select_nth_unstable_by(sampling.top_k - 1, likelier);
         order.truncate(sampling.top_k);
     }
+    order.sort_unstable_by(likelier);
     let largest = f64::from(logits[order[0] as usize]);
     let weight =
         |token: u32| ((f64::from(logits[token as usize]) - largest) / sampling.temperature).exp();
@@ -115,6 +118,30 @@ mod tests {
             1,
         );
         assert!(drawn.iter().all(|token| [1, 3].contains(token)));
+    }
+
+    #[test]
+    fn top_k_beyond_the_vocabulary_keeps_every_token() {
+        let keeping = |top_k| Sampling {
+            temperature: 2.0,
+            top_k,
+            top_p: 1.0,
+        };
+        assert_eq!(draw(keeping(9), 3), draw(keeping(0), 3));
+        assert_eq!(draw(keeping(4), 3), draw(keeping(0), 3));
+    }
+
+    #[test]
+    fn top_k_takes_the_first_of_equals() {
+        let drawn = draw(
+            Sampling {
+                temperature: 5.0,
+                top_k: 1,
+                top_p: 1.0,
+            },
+            1,
+        );
+        assert_eq!(drawn, vec![1; 200]);
     }
 
     #[test]
